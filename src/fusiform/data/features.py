@@ -1,0 +1,77 @@
+"""Features: what a network says of stimuli, a row per stimulus or per moment of one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fusiform.data.responses import Array
+from fusiform.data.timing import hrf
+from fusiform.errors import DataError
+
+__all__ = ["Features"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """A read view of features: M rows, an array per layer.
+
+    Args:
+        index: M rows with the column `stimulus` and, where rows have a time, `start` (seconds of the stimulus, at which
+            the row begins). The rows of one stimulus stand together, in the order of time.
+        arrays: layer -> [M, ...], read on demand.
+        rate: rows per second (Hz); None where stimuli do not unfold in time.
+    """
+
+    index: pd.DataFrame
+    arrays: Mapping[str, Array]
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        for layer, array in self.arrays.items():
+            if len(array) != len(self.index):
+                raise DataError(f"layer {layer!r} has {len(array)} rows; wanted {len(self.index)}, one per index row")
+        wanted = ["stimulus", *(["start"] if self.rate is not None else [])]
+        if missing := [name for name in wanted if name not in self.index]:
+            raise DataError(f"the index of the features lacks the column {missing[0]!r}; it has {list(self.index)}")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def select(self, *layers: str) -> "Features":
+        """The same rows, of these layers only."""
+        if missing := [name for name in layers if name not in self.arrays]:
+            raise DataError(f"no layer {missing[0]!r}; there are: {', '.join(self.arrays)}")
+        return replace(self, arrays={name: self.arrays[name] for name in layers})
+
+    def hemodynamic(self) -> "Features":
+        """Features as the vascular system passes them on: convolved in time with `timing.hrf`, stimulus by stimulus.
+
+        Before a stimulus begins there is nothing, so the convolution starts from zero.
+
+        Raises:
+            DataError: the rows have no time.
+        """
+        if self.rate is None:
+            raise DataError("these features have no time to convolve along (their rate is None)")
+        kernel, bounds = hrf(self.rate), self._bounds()
+        arrays = {name: _convolve(np.asarray(array), kernel, bounds) for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays)
+
+    def _bounds(self) -> list[slice]:
+        stimulus = self.index["stimulus"].to_numpy()
+        edges = [0, *(np.flatnonzero(stimulus[1:] != stimulus[:-1]) + 1).tolist(), len(stimulus)]
+        return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _convolve(values: NDArray[np.floating], kernel: NDArray[np.float64], bounds: list[slice]) -> NDArray[np.float32]:
+    from scipy.signal import fftconvolve
+
+    smooth = np.empty(values.shape, dtype=np.float32)
+    weights = kernel.reshape(-1, *[1] * (values.ndim - 1))
+    for rows in bounds:
+        part = values[rows].astype(np.float64)
+        smooth[rows] = fftconvolve(part, weights, axes=0)[: len(part)]
+    return smooth

@@ -1,0 +1,1 @@
+"""Features describe stimuli: backbones, the store, and extraction. Importing this imports no torch."""
