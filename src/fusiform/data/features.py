@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ class Features:
     def _bounds(self) -> list[slice]:
         stimulus = self.index["stimulus"].to_numpy()
         edges = [0, *(np.flatnonzero(stimulus[1:] != stimulus[:-1]) + 1).tolist(), len(stimulus)]
-        return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+        return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def _convolve(values: NDArray[np.floating], kernel: NDArray[np.float64], bounds: list[slice]) -> NDArray[np.float32]:
