@@ -127,13 +127,15 @@ def _standardise(values: NDArray[Any], reference: NDArray[Any], by: str | None) 
     return np.asarray(np.where(flat, 0, (values - mean) / np.where(flat, 1, deviation)))
 
 
-def _sum_rows(values: NDArray[Any], member: NDArray[np.int64], count: int) -> NDArray[Any]:
+def _sum_rows(values: NDArray[Any], member: NDArray[np.integer], count: int) -> NDArray[Any]:
     order = np.argsort(member, kind="stable")
     starts = np.searchsorted(member[order], np.arange(count))
-    return np.asarray(np.add.reduceat(values[order], starts, axis=0))
+    floating = np.result_type(values.dtype, np.float32)  # the sum of a few int16 betas would overflow
+    return np.asarray(np.add.reduceat(values[order], starts, axis=0, dtype=floating))
 
 
-def _constant_columns(samples: pd.DataFrame, member: NDArray[np.int64], counts: NDArray[np.int64]) -> pd.DataFrame:
+def _constant_columns(samples: pd.DataFrame, member: NDArray[np.integer], counts: NDArray[np.integer]) -> pd.DataFrame:
     groups = samples.groupby(member, sort=True)
-    constant = [name for name in samples if (groups[name].nunique(dropna=False) == 1).all()]
+    varied = groups.nunique(dropna=False).max()  # distinct values within a group, per column
+    constant = [name for name in samples.columns if varied[name] == 1]
     return groups[constant].first().reset_index(drop=True).assign(repeats=counts)

@@ -1,1 +1,21 @@
-"""placeholder"""
+"""Scores judge: metrics per target, noise ceilings, and whether it could be chance."""
+
+from fusiform.scores.ceiling import leave_one_out_correlation, ncsnr, noise_ceiling, r_ceiling
+from fusiform.scores.metrics import Scores, correlation_matrix, mse, pearson, r2, score
+from fusiform.scores.significance import circular_shifts, p_values, shift_null
+
+__all__ = [
+    "Scores",
+    "circular_shifts",
+    "correlation_matrix",
+    "leave_one_out_correlation",
+    "mse",
+    "ncsnr",
+    "noise_ceiling",
+    "p_values",
+    "pearson",
+    "r2",
+    "r_ceiling",
+    "score",
+    "shift_null",
+]

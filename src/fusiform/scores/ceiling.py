@@ -1,0 +1,81 @@
+"""Noise ceilings: how well the best possible model could do."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from fusiform.errors import DataError
+
+__all__ = ["leave_one_out_correlation", "ncsnr", "noise_ceiling", "r_ceiling"]
+
+
+def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
+    """Noise-ceiling signal-to-noise ratio per target: the signal's over the noise's standard deviation.
+
+    The noise variance is the pooled variance of repeats about their stimulus's mean; the signal variance is what
+    remains of the total, never below zero (Allen et al. 2022, Nature Neuroscience 25, methods). Pooling weighs a
+    stimulus by its repeats less one, so their number may differ.
+
+    Args:
+        values: [N, V] single trials, z-scored within sessions if sessions differ in gain.
+        stimulus: [N] what each trial showed.
+
+    Returns:
+        [V]; zero where repeats agree on nothing or a target is constant, infinite where they agree exactly.
+
+    Raises:
+        DataError: no stimulus was repeated.
+    """
+    trials = np.asarray(values, dtype=np.float64)
+    member, _ = pd.factorize(np.asarray(stimulus))
+    counts = np.bincount(member)
+    if counts.max(initial=0) < 2:
+        raise DataError(f"a noise ceiling needs repeats; each of the {len(counts)} stimuli was shown once")
+    means = np.stack([np.bincount(member, column) for column in trials.T], axis=1) / counts[:, None]
+    noise = np.square(trials - means[member]).sum(0) / (counts - 1).sum()
+    mean = trials.mean(0)
+    between = (counts[:, None] * np.square(means - mean)).sum(0) / (len(counts) - 1)
+    weight = (counts.sum() - np.square(counts).sum() / counts.sum()) / (len(counts) - 1)  # repeats, if all had as many
+    signal = np.clip((between - noise) / weight, 0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(signal > 0, np.sqrt(signal / noise), 0.0)
+
+
+def noise_ceiling(snr: ArrayLike, repeats: ArrayLike = 1) -> NDArray[np.float64]:
+    """Share of the variance of averaged responses that is signal, nc = ncsnr^2 / (ncsnr^2 + 1/n), [V].
+
+    Allen et al. 2022. Where the samples average different numbers of repeats, 1/n is the mean of 1/n.
+
+    Args:
+        snr: [V] ncsnr.
+        repeats: n, one for all or one per sample.
+    """
+    power = np.square(np.asarray(snr, dtype=np.float64))
+    noise = np.mean(1 / np.asarray(repeats, dtype=np.float64))
+    return np.where(np.isinf(power), 1.0, power / (np.where(np.isinf(power), 1.0, power) + noise))
+
+
+def r_ceiling(snr: ArrayLike, repeats: ArrayLike = 1) -> NDArray[np.float64]:
+    """The largest attainable Pearson's r with averaged responses, sqrt(nc), [V].
+
+    nc is a share of variance: never divide r by nc.
+    """
+    return np.asarray(np.sqrt(noise_ceiling(snr, repeats)))
+
+
+def leave_one_out_correlation(values: ArrayLike) -> NDArray[np.float64]:
+    """Inter-subject correlation: each subject against the mean of all others (Hasson et al. 2004, Science 303).
+
+    Args:
+        values: [S, N, V] the same N samples of S subjects, standardised within subject.
+
+    Returns:
+        [S, V] Pearson's r.
+    """
+    from fusiform.scores.metrics import pearson
+
+    subjects = np.asarray(values, dtype=np.float64)
+    if subjects.ndim != 3 or len(subjects) < 2:
+        raise DataError(f"got the shape {subjects.shape}; wanted [S subjects, N samples, V targets] with S > 1")
+    total = subjects.sum(0)
+    return np.stack([pearson(one, (total - one) / (len(subjects) - 1)) for one in subjects])
