@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Pure torch modules: they know nothing of brains or files."""
