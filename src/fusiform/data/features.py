@@ -24,16 +24,20 @@ class Features:
             the row begins). The rows of one stimulus stand together, in the order of time.
         arrays: layer -> [M, ...], read on demand.
         rate: rows per second (Hz); None where stimuli do not unfold in time.
+        convolved: the layers that already went through a haemodynamic response.
     """
 
     index: pd.DataFrame
     arrays: Mapping[str, Array]
     rate: float | None = None
+    convolved: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for layer, array in self.arrays.items():
-            if len(array) != len(self.index):
-                raise DataError(f"layer {layer!r} has {len(array)} rows; wanted {len(self.index)}, one per index row")
+            if array.shape[0] != len(self.index):
+                raise DataError(
+                    f"layer {layer!r} has {array.shape[0]} rows; wanted {len(self.index)}, one per index row"
+                )
         wanted = ["stimulus", *(["start"] if self.rate is not None else [])]
         if missing := [name for name in wanted if name not in self.index]:
             raise DataError(f"the index of the features lacks the column {missing[0]!r}; it has {list(self.index)}")
@@ -45,12 +49,14 @@ class Features:
         """The same rows, of these layers only."""
         if missing := [name for name in layers if name not in self.arrays]:
             raise DataError(f"no layer {missing[0]!r}; there are: {', '.join(self.arrays)}")
-        return replace(self, arrays={name: self.arrays[name] for name in layers})
+        arrays = {name: self.arrays[name] for name in layers}
+        return replace(self, arrays=arrays, convolved=self.convolved & arrays.keys())
 
     def hemodynamic(self) -> "Features":
         """Features as the vascular system passes them on: convolved in time with `timing.hrf`, stimulus by stimulus.
 
-        Before a stimulus begins there is nothing, so the convolution starts from zero.
+        Before a stimulus begins there is nothing, so the convolution starts from zero. Layers that went through a
+        haemodynamic response before are left as they are, so that nothing is convolved twice.
 
         Raises:
             DataError: the rows have no time.
@@ -58,8 +64,9 @@ class Features:
         if self.rate is None:
             raise DataError("these features have no time to convolve along (their rate is None)")
         kernel, bounds = hrf(self.rate), self._bounds()
-        arrays = {name: _convolve(np.asarray(array), kernel, bounds) for name, array in self.arrays.items()}
-        return replace(self, arrays=arrays)
+        fresh = {name: np.asarray(array) for name, array in self.arrays.items() if name not in self.convolved}
+        arrays = {**self.arrays, **{name: _convolve(array, kernel, bounds) for name, array in fresh.items()}}
+        return replace(self, arrays=arrays, convolved=frozenset(arrays))
 
     def _bounds(self) -> list[slice]:
         stimulus = self.index["stimulus"].to_numpy()
