@@ -1,18 +1,21 @@
 """What a dataset is, and where its files are found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from fusiform.data import Responses, Stimuli
-from fusiform.errors import LayoutError, UnknownNameError
+from fusiform.data import Array, Responses, Stimuli
+from fusiform.errors import DataError, FusiformError, LayoutError, UnknownNameError
 from fusiform.files import data_folders
 from fusiform.registry import unknown
 
-__all__ = ["Card", "Dataset", "choose", "locate"]
+__all__ = ["Card", "Dataset", "check_finite", "check_shape", "choose", "locate", "pick", "read_numbers", "reading"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,63 @@ def choose(kind: str, value: str | None, known: Sequence[str]) -> str:
     if value not in known:
         raise UnknownNameError(unknown(kind, value, known))
     return value
+
+
+def pick(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> NDArray[np.int64]:
+    """Positions in `known` of the names wanted, in the order asked for; all of them where `wanted` is None.
+
+    Raises:
+        UnknownNameError: one of them is not known.
+    """
+    names = known if wanted is None else [choose(kind, name, known) for name in wanted]
+    return np.array([list(known).index(name) for name in names], dtype=np.int64)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say which file it was, in one sentence, when the block cannot make sense of what it reads.
+
+    Raises:
+        LayoutError: in place of whatever a parser raises when it meets a truncated or foreign file.
+    """
+    try:
+        yield
+    except FusiformError:
+        raise
+    except Exception as reason:
+        raise LayoutError(f"{path} cannot be read ({type(reason).__name__}: {reason}); {_AGAIN}") from reason
+
+
+def read_numbers(path: Path, lines: int, columns: int) -> NDArray[np.float64]:
+    """A text file of numbers separated by blanks, [lines, columns].
+
+    Raises:
+        LayoutError: it is not of that size, or holds something else than numbers.
+        DataError: it holds NaN or infinite values.
+    """
+    with reading(path):
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        uneven = [number for number, row in enumerate(rows, 1) if len(row) != columns]
+        if len(rows) != lines or uneven:
+            place = f"{len(rows[uneven[0] - 1])} numbers on line {uneven[0]}" if uneven else f"{len(rows)} lines"
+            raise LayoutError(f"{path} has {place}; wanted {lines} lines of {columns} numbers; {_AGAIN}")
+        values = np.array(rows, dtype=np.float64)
+    check_finite(values, path)
+    return values
+
+
+def check_shape(values: Array, shape: tuple[int, ...], what: str, path: Path | str) -> None:
+    """Raise LayoutError where an array of a file does not have the shape that was published."""
+    if values.shape != shape:
+        raise LayoutError(f"{what} of {path} has the shape {values.shape}; wanted {shape}; {_AGAIN}")
+
+
+def check_finite(values: NDArray[Any], path: Path | str) -> None:
+    """Raise DataError where an array of a file holds NaN or infinite values."""
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        place = ", ".join(map(str, bad[0].tolist()))
+        raise DataError(f"{path} holds {len(bad)} NaN or infinite values, the first at [{place}]; {_AGAIN}")
+
+
+_AGAIN = "delete the file and fetch the data set again with 'fusiform fetch'"
