@@ -27,8 +27,8 @@ class Rows:
 
     Args:
         source: [M, ...] array, in memory or on disk.
-        index: rows of the source for every sample: [N], or [N, lags], or [N, lags, window]. Lags stand side by side
-            and a window is averaged, over the rows that are not -1 (there is nothing there).
+        index: [N, lags, window] rows of the source for every sample. Lags stand side by side, and a window is averaged
+            over its rows that are not -1 (there is nothing there).
     """
 
     source: Array
@@ -36,8 +36,9 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[N, ...] without lags, [N, lags, ...] with them."""
-        return (*self.index.shape[:2], *self.source.shape[1:])
+        """[N, ...] where there is one lag, else [N, lags, ...]."""
+        samples, lags, _ = self.index.shape
+        return (samples, *([lags] if lags > 1 else []), *self.source.shape[1:])
 
     @property
     def dtype(self) -> Any:
@@ -49,10 +50,10 @@ class Rows:
 
     def __getitem__(self, rows: Any, /) -> NDArray[Any]:
         """The features of some samples: an integer, a slice, positions or a mask. Every source row is read once."""
-        wanted = self.index[rows]
+        wanted = self.index[rows]  # [..., lags, window]
         unique, place = np.unique(np.maximum(wanted, 0), return_inverse=True)
-        values = _read(self.source, unique)[place.reshape(wanted.shape)]
-        return _window_mean(values, wanted >= 0) if self.index.ndim == 3 else values
+        values = _window_mean(_read(self.source, unique)[place.reshape(wanted.shape)], wanted >= 0)
+        return values.squeeze(wanted.ndim - 2) if wanted.shape[-2] == 1 else values
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)
@@ -94,7 +95,7 @@ class Pairs:
         Raises:
             DataError: the samples have no such split.
         """
-        known = self.samples["split"].unique() if "split" in self.samples else []
+        known = [str(split) for split in self.samples.get("split", pd.Series(dtype=str)).unique()]
         if name not in known:
             raise DataError(f"these pairs have no split {name!r}; they have: {', '.join(known) or 'none'}")
         return self.select(np.flatnonzero(self.samples["split"] == name))
@@ -166,7 +167,7 @@ def _name(source: str, layer: str, features: Features) -> str:
 def _timeless(
     features: Features, responses: Responses, lags: Sequence[float], window: float | None
 ) -> NDArray[np.int64] | None:
-    """[N] rows by stimulus id, or None where the features have time."""
+    """[N, 1, 1] rows by stimulus id, or None where the features have time."""
     if features.rate is not None:
         return None
     if tuple(lags) != (0.0,) or window is not None:
@@ -174,39 +175,27 @@ def _timeless(
     known = pd.Index(features.index["stimulus"].astype(str))
     if not known.is_unique:
         raise AlignmentError(f"stimulus {known[known.duplicated()][0]!r} has several feature rows but no rate")
-    index = known.get_indexer(responses.samples["stimulus"].astype(str).to_numpy())
+    index = known.get_indexer(pd.Index(responses.samples["stimulus"].astype(str)))
     _check_found(index >= 0, responses.samples)
-    return np.asarray(index, dtype=np.int64)
+    return np.asarray(index, dtype=np.int64)[:, None, None]
 
 
 def _timed(
     features: Features, responses: Responses, lags: tuple[float, ...], window: float | None, patience: float
 ) -> NDArray[np.int64]:
-    """[N], [N, lags] or [N, lags, window] rows by stimulus and time."""
+    """[N, lags, window] rows by stimulus and time."""
     if not responses.timed:
         raise AlignmentError("features have a rate but samples have no column 'time' (volume onset in seconds)")
     if not lags or (window is not None and window <= 0):
         raise AlignmentError(f"got lags {lags} and window {window}; give at least one lag and a window above 0 s")
     assert features.rate is not None
-    first, last, onset = _extents(features, responses.samples)  # [N] each
+    first, last, onset = _extents(features, responses.samples)
     times = responses.samples["time"].to_numpy(np.float64)[:, None] - np.asarray(lags)  # [N, lags]
-    if window is not None:
-        steps = max(1, int(row_at(window, features.rate)))
-        times = times[:, :, None] + np.arange(steps) / features.rate  # [N, lags, window]
-    axes = (slice(None), *[None] * (times.ndim - 1))
-    rows = first[axes] + row_at(times - onset[axes], features.rate)
-    _check_reach(rows, last[axes], features.rate, patience, responses.samples)
-    index = _within(rows, first[axes], last[axes], windowed=window is not None)
-    return index[:, 0] if index.shape[1:] == (1,) else index
-
-
-def _within(
-    rows: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64], *, windowed: bool
-) -> NDArray[np.int64]:
-    """Rows held inside their stimulus: at its edge, or -1 in a window that has others to average."""
+    steps = 1 if window is None else max(1, int(row_at(window, features.rate)))
+    times = times[:, :, None] + np.arange(steps) / features.rate  # [N, lags, window]
+    rows = first + row_at(times - onset, features.rate)
+    _check_reach(rows, last, features.rate, patience, responses.samples)
     held = np.clip(rows, first, last)
-    if not windowed:
-        return held
     inside = held == rows
     return np.where(inside | ~inside.any(axis=-1, keepdims=True), held, -1)
 
@@ -214,13 +203,13 @@ def _within(
 def _extents(
     features: Features, samples: pd.DataFrame
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """First and last feature row and the onset of the first, of the stimulus of each sample."""
+    """First and last feature row and the onset of the first, of the stimulus of each sample, [N, 1, 1] each."""
     table = features.index.assign(row=np.arange(len(features))).groupby("stimulus", sort=False)
     extent = table.agg(first=("row", "min"), last=("row", "max"), onset=("start", "min"))
     extent = extent.reindex(samples["stimulus"])
     _check_found(extent["first"].notna().to_numpy(), samples)
-    first, last = (extent[name].to_numpy().astype(np.int64) for name in ("first", "last"))
-    return first, last, extent["onset"].to_numpy(np.float64)
+    first, last = (extent[name].to_numpy().astype(np.int64)[:, None, None] for name in ("first", "last"))
+    return first, last, extent["onset"].to_numpy(np.float64)[:, None, None]
 
 
 def _check_found(found: NDArray[np.bool_], samples: pd.DataFrame) -> None:
@@ -264,8 +253,10 @@ def _check_finite(responses: Responses, block: int = 1 << 24) -> None:
 
 def _window_mean(values: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[Any]:
     """Mean over the window, the last axis of `present`, of what is there: absent rows weigh nothing."""
-    weight = present.reshape(*present.shape, *[1] * (values.ndim - present.ndim))
     axis = present.ndim - 1
+    if present.shape[axis] == 1:
+        return values.squeeze(axis)
+    weight = present.reshape(*present.shape, *[1] * (values.ndim - present.ndim))
     return np.asarray(values.sum(axis, where=weight) / weight.sum(axis), dtype=values.dtype)
 
 

@@ -25,8 +25,6 @@ class Array(Protocol):
     def dtype(self) -> Any:
         """Type of one element."""
 
-    def __len__(self) -> int: ...
-
     def __getitem__(self, index: Any, /) -> Any: ...
 
 

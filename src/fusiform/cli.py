@@ -1,0 +1,228 @@
+"""The command line: parse, call, print where the result is. Nothing heavy is imported before a verb is known."""
+
+import json as json_format
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import yaml
+from cyclopts import App, CycloptsError, Group, Parameter, convert
+
+from fusiform.errors import FusiformError
+from fusiform.registry import KINDS, did_you_mean, names
+
+__all__ = ["app", "main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0; 2 after one sentence on stderr that says what is wrong; 130 when interrupted.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    try:
+        app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(_sentence(error))
+    except (FusiformError, OSError, KeyboardInterrupt) as error:
+        if "--debug" in tokens:
+            raise
+        return _fail(_reason(error), code=130 if isinstance(error, KeyboardInterrupt) else 2)
+    return 0
+
+
+def _fail(sentence: str, code: int = 2) -> int:
+    print(f"fusiform: {sentence}", file=sys.stderr)
+    return code
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; run the same command again to go on"
+    if isinstance(error, OSError) and not isinstance(error, FusiformError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return str(error)
+
+
+def _sentence(error: CycloptsError) -> str:
+    """What the parser found wrong, on one line, and where to read on."""
+    verb = next((name for name in error.command_chain or () if name != "fusiform"), "")
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{said}; see: {' '.join(['fusiform', *([verb] if verb else []), '--help'])}"
+
+
+def _convert(type_: Any, tokens: Any) -> Any:
+    """Sequences may be written `a,b`, mappings `key=value,key=value` (values as in YAML)."""
+    values = [token.value for token in tokens]
+    if kind := _container(type_):
+        values = [part for value in values for part in value.split(",") if part]
+        return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
+    return convert(type_, values)
+
+
+def _container(type_: Any) -> type | None:
+    found = {get_origin(option) or option for option in (type_, *get_args(type_))}
+    if found & {dict, Mapping}:
+        return dict
+    return tuple if found & {tuple, list, Sequence} else None
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"got {text!r}; wanted key=value")
+    return key, yaml.safe_load(value)
+
+
+app = App(
+    name="fusiform",
+    help="Link deep networks and the human brain, both ways: encoding and decoding of fMRI.",
+    help_format="plaintext",
+    help_epilogue="Start with: fusiform demo",
+    version=lambda: version("fusiform"),
+    default_parameter=Parameter(negative=(), converter=_convert, accepts_keys=False, consume_multiple=True),
+)
+app.meta.group_parameters = Group("Everywhere")
+
+RECIPES = {
+    "demo": "Read three real or simulated brains and write a report: the tour, in under three minutes.",
+    "encode": "Predict every target's response from what was shown, and map how well each layer does.",
+    "decode": "Predict features of what was shown from the responses, and find it among others.",
+}
+for verb, summary in RECIPES.items():
+    app.command(f"fusiform.recipes.{verb}:{verb}", name=verb, help=summary)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    json: Annotated[bool, Parameter(help="Print the result as JSON, for machines.", negative=())] = False,
+    debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative=())] = False,
+) -> None:
+    result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    if result is None:
+        return
+    facts = _facts(result)
+    print(json_format.dumps(facts, indent=2) if json else "\n".join(_lines(facts)))
+
+
+def _facts(result: Any) -> dict[str, Any]:
+    """A run's folder and summary, or the mapping that a verb returned."""
+    if isinstance(result, Mapping):
+        return dict(result)
+    report = result.folder / "report.html"
+    return {"run": str(result.folder), "report": str(report) if report.exists() else None, **result.summary}
+
+
+def _lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines: list[str] = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}", *_lines(value, indent + "  ")]
+        elif value is not None:
+            lines.append(f"{indent}{key}: {_text(value)}")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@app.command(name="list")
+def list_(kind: str | None = None, /) -> dict[str, Any]:
+    """List what can be named: datasets, backbones, models, metrics and presets.
+
+    Parameters
+    ----------
+    kind
+        one of: dataset, backbone, model, metric, preset (default: all)
+    """
+    from fusiform.recipes.recipe import preset_names
+
+    found = {f"{known}s": names(known) for known in KINDS} | {"presets": preset_names()}
+    if kind is None:
+        return found
+    plural = kind if kind.endswith("s") else f"{kind}s"
+    if plural not in found:
+        raise _unknown_kind(kind, found)
+    return {plural: found[plural]}
+
+
+def _unknown_kind(kind: str, found: Mapping[str, Any]) -> FusiformError:
+    from fusiform.errors import UnknownNameError
+
+    return UnknownNameError(f"cannot list {kind!r}{did_you_mean(kind, found)}; there are: {', '.join(found)}")
+
+
+@app.command
+def fetch(name: str, /, *, folder: Path | None = None) -> dict[str, Any]:
+    """Download an open dataset from its public upstream; what is there already is checked, not fetched again.
+
+    Parameters
+    ----------
+    name
+        of the dataset
+    folder
+        where to (default: data in the cache folder, where it is found)
+    """
+    from fusiform.datasets import load_dataset
+    from fusiform.datasets.fetch import fetch as fetch_dataset
+
+    card = load_dataset(name).card
+    print(f"{card.title}\nlicence: {card.licence}\nplease cite: {card.cite}", file=sys.stderr)
+    return {"dataset": name, "folder": str(fetch_dataset(name, folder))}
+
+
+@app.command
+def extract(
+    *,
+    dataset: str,
+    backbone: str,
+    part: str | None = None,
+    layers: tuple[str, ...] | None = None,
+    reduce: str | None = None,
+    dtype: str = "float32",
+    batch_size: int = 64,
+    shard: str = "0/1",
+    device: str = "auto",
+    store: Path | None = None,
+    dataset_args: Mapping[str, Any] | None = None,
+    backbone_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describe every stimulus of a dataset by every layer of a network, once, into the feature store.
+
+    Parameters
+    ----------
+    dataset
+        its name
+    backbone
+        its name, or module:Class of your own
+    part
+        of a dataset with several kinds of stimuli
+    layers
+        keep these only
+    reduce
+        what to keep of each layer's grid
+    dtype
+        of the stored numbers
+    batch_size
+        stimuli in one forward pass; never changes the numbers
+    shard
+        i/n: do the i-th of n parts (from 0), so that n jobs can share the work
+    device
+        auto, cpu, cuda, cuda:1
+    store
+        folder of the feature store (default: features in the cache folder)
+    dataset_args
+        key=value,...: arguments of the dataset
+    backbone_args
+        key=value,...: arguments of the backbone
+    """
+    from fusiform.recipes.steps import describe
+
+    return describe(**locals())

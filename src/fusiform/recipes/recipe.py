@@ -1,0 +1,154 @@
+"""What makes a function a recipe: settings from a preset, a file and the caller; a run folder; resuming."""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.recipes.run import Run, open_run, runs_folder
+from fusiform.registry import did_you_mean, unknown
+
+__all__ = ["Recipe", "load_preset", "preset_names", "recipe"]
+
+
+class Recipe(Protocol):
+    """A whole experiment: settings by keyword in, a finished run folder out."""
+
+    __name__: str
+
+    def __call__(self, **settings: Any) -> Run:
+        """Run the experiment, or take up its folder."""
+
+
+def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
+    """Turn `function(run, *, setting=default, ...) -> summary` into a recipe.
+
+    The recipe takes the same settings by keyword, and besides them:
+
+    - `preset`: name of settings that come with fusiform;
+    - `config`: a YAML file of settings, which win over the preset's, and lose against those given in the call;
+    - `out`: the run folder (default: `name`, or the recipe's name, under `$FUSIFORM_RUNS`);
+    - `overwrite`: move an old folder aside.
+
+    A finished run with the same settings is returned as it is.
+
+    Raises:
+        SettingsError: an unknown setting (with the nearest known one), one that is missing, or a run folder that was
+            made with others.
+    """
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    @functools.wraps(function)
+    def run_recipe(
+        *,
+        preset: str | None = None,
+        config: Path | str | None = None,
+        name: str | None = None,
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        **given: Any,
+    ) -> Run:
+        settings = {
+            "recipe": function.__name__,
+            "preset": preset,
+            **_merge(own, _preset_settings(preset, function.__name__), _config_settings(config), given),
+        }
+        folder = Path(out) if out else runs_folder() / (name or function.__name__)
+        run = open_run(folder, _plain(settings), overwrite=overwrite)
+        if not run.finished:
+            _cook(function, run, settings)
+        return run
+
+    run_recipe.__signature__ = _signature(own, run_recipe)  # type: ignore[attr-defined]
+    return run_recipe
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, its `recipe` among them.
+
+    Raises:
+        UnknownNameError: no such preset.
+    """
+    if name not in preset_names():
+        raise UnknownNameError(unknown("preset", name, preset_names()))
+    return dict(yaml.safe_load((_presets() / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def preset_names() -> list[str]:
+    """All presets, sorted."""
+    return sorted(file.name.removesuffix(".yaml") for file in _presets().iterdir() if file.name.endswith(".yaml"))
+
+
+def _presets() -> Any:
+    return files("fusiform.recipes") / "presets"
+
+
+def _cook(function: Callable[..., Mapping[str, Any]], run: Run, settings: Mapping[str, Any]) -> None:
+    began = time.perf_counter()
+    run.log("started")
+    own = {key: value for key, value in settings.items() if key not in ("recipe", "preset")}
+    summary = function(run, **own)
+    run.log("computed", seconds=round(time.perf_counter() - began, 3))
+    run.finish(summary)
+
+
+def _merge(own: list[inspect.Parameter], *layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults, overridden by each layer in turn."""
+    known = {parameter.name: parameter.default for parameter in own}
+    merged = {key: value for layer in layers for key, value in layer.items()}
+    for key in merged:
+        if key not in known:
+            raise SettingsError(
+                f"unknown setting {key!r}{did_you_mean(key, known)}; there are: {', '.join(sorted(known))}"
+            )
+    settings = {**known, **merged}
+    if missing := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
+        raise SettingsError(f"the setting {missing[0]!r} is missing; give it, or a preset or config that has it")
+    return {key: settings[key] for key in known}
+
+
+def _preset_settings(preset: str | None, recipe_name: str) -> dict[str, Any]:
+    if preset is None:
+        return {}
+    settings = load_preset(preset)
+    meant = settings.pop("recipe")
+    if meant != recipe_name:
+        raise SettingsError(
+            f"preset {preset!r} is for the recipe {meant!r}, not {recipe_name!r}; run: fusiform {meant}"
+        )
+    return settings
+
+
+def _config_settings(config: Path | str | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    except OSError as reason:
+        raise LayoutError(f"cannot read the settings file {config} ({reason.strerror}); check --config") from reason
+    except yaml.YAMLError as reason:
+        raise SettingsError(f"the settings file {config} is not YAML ({' '.join(str(reason).split())})") from reason
+    if not isinstance(settings, dict):
+        raise SettingsError(f"the settings file {config} holds no mapping; wanted lines of 'setting: value'")
+    # a settings.yaml of an earlier run may be handed in as it is
+    return {str(key): value for key, value in settings.items() if key not in ("recipe", "preset")}
+
+
+def _plain(value: Any) -> Any:
+    """Settings as YAML holds them: paths as text, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _signature(own: list[inspect.Parameter], wrapper: Callable[..., Run]) -> inspect.Signature:
+    common = [item for item in inspect.signature(wrapper, follow_wrapped=False).parameters.values() if item.kind == 3]
+    return inspect.Signature([*own, *common], return_annotation=Run)

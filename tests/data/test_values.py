@@ -1,0 +1,126 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from fusiform.data import Features, Responses, Space, Stimuli
+from fusiform.data.timing import hrf
+from fusiform.errors import DataError, UnknownNameError
+
+
+def responses(values, stimuli, **columns):
+    return Responses(np.asarray(values), pd.DataFrame({"stimulus": stimuli, **columns}), Space.numbered("v", 2))
+
+
+def test_stimuli_load_and_select():
+    stimuli = Stimuli("s", "text", pd.DataFrame({"split": ["a", "b"]}, index=["im1", "im2"]), lambda name: name.upper())
+    assert stimuli.load("im2") == "IM2"
+    assert stimuli.select(["im2"]).ids == ["im2"]
+    with pytest.raises(UnknownNameError, match=r"no 'im3' \(did you mean 'im"):
+        stimuli.load("im3")
+    with pytest.raises(UnknownNameError, match="no 'zz'"):
+        stimuli.select(["im1", "zz"])
+
+
+def test_stimuli_refuse_a_repeated_id():
+    with pytest.raises(DataError, match="'a' more than once"):
+        Stimuli("s", "text", pd.DataFrame(index=["a", "a"]), str)
+
+
+def test_space_selects_and_names():
+    table = pd.DataFrame({"x": [1.0, 2.0], "y": [0.0, 1.0], "z": [3.0, 4.0]})
+    space = Space("mesh", table, mesh="fsaverage5")
+    assert space.names == ["0", "1"]
+    assert space.coordinates().shape == (2, 3)
+    chosen = space.select([False, True])
+    assert chosen.column("x").tolist() == [2.0]
+    assert chosen.mesh == "fsaverage5"
+    with pytest.raises(DataError, match=r"no column 'roy'.*it has: x, y, z"):
+        space.column("roy")
+
+
+def test_responses_must_fit_their_tables():
+    with pytest.raises(DataError, match=r"shape \(3, 2\); wanted \(2, 2\)"):
+        responses(np.zeros((3, 2)), ["a", "b"])
+    with pytest.raises(DataError, match="no column 'stimulus'"):
+        Responses(np.zeros((1, 2)), pd.DataFrame({"run": [1]}), Space.numbered("v", 2))
+
+
+def test_select_keeps_rows_and_targets_together():
+    found = responses([[1, 2], [3, 4], [5, 6]], list("abc"))
+    assert found.select([2, 0]).values.tolist() == [[5, 6], [1, 2]]
+    assert found.select(np.array([False, True, False])).samples["stimulus"].tolist() == ["b"]
+    second = found.select_targets([1])
+    assert second.values.tolist() == [[2], [4], [6]]
+    assert second.space.names == ["v-1"]
+
+
+def test_average_repeats_is_the_mean_in_order_of_appearance():
+    found = responses(
+        [[1, 2], [3, 4], [5, 8], [7, 0]], ["b", "a", "b", "b"], split=["x", "y", "x", "x"], run=[1, 1, 2, 3]
+    )
+    mean = found.average_repeats()
+    assert mean.samples["stimulus"].tolist() == ["b", "a"]
+    np.testing.assert_allclose(mean.values, [[13 / 3, 10 / 3], [3, 4]])
+    assert mean.samples["repeats"].tolist() == [3, 1]
+    assert "run" not in mean.samples
+    assert mean.samples["split"].tolist() == ["x", "y"]
+
+
+def test_average_repeats_of_small_integers_does_not_overflow():
+    found = responses(np.full((3, 2), 30000, dtype=np.int16), ["a"] * 3)
+    np.testing.assert_allclose(found.average_repeats().values, 30000)
+
+
+def test_average_repeats_keeps_moments_of_a_film_apart():
+    found = responses([[0, 0], [1, 1], [2, 2], [3, 3]], ["f"] * 4, time=[0.0, 1.5, 0.0, 1.5], run=[1, 1, 2, 2])
+    mean = found.average_repeats()
+    assert mean.samples["time"].tolist() == [0.0, 1.5]
+    np.testing.assert_allclose(mean.values[:, 0], [1, 2])
+
+
+def test_zscore_within_runs_and_constants():
+    rng = np.random.default_rng(0)
+    values = np.column_stack([rng.normal(5, 3, 20), np.full(20, 7.0)])
+    found = responses(values, ["a"] * 20, run=[1] * 10 + [2] * 10).zscore("run")
+    for rows in (slice(0, 10), slice(10, 20)):
+        np.testing.assert_allclose(found.values[rows, 0].mean(), 0, atol=1e-12)
+        np.testing.assert_allclose(found.values[rows, 0].std(), 1)
+    assert (found.values[:, 1] == 0).all()
+
+
+def test_zscore_learns_from_the_given_rows_only():
+    values = np.array([[0.0, 0.0], [2.0, 2.0], [100.0, 100.0]])
+    found = responses(values, list("abc"))
+    like = [True, True, False]
+    np.testing.assert_allclose(found.zscore(None, like=like).values[:, 0], [-1, 1, 99])
+    assert found.values[2, 0] == 100  # nothing handed in is changed
+    with pytest.raises(DataError, match="no sample to take mean"):
+        responses(values, list("abc"), run=[1, 1, 2]).zscore("run", like=like)
+    with pytest.raises(DataError, match="cannot group samples by 'session'"):
+        found.zscore("session")
+
+
+def features(values, stimuli, start=None, rate=None):
+    columns = {"stimulus": stimuli} | ({} if start is None else {"start": start})
+    return Features(pd.DataFrame(columns), {"one": np.asarray(values, dtype=np.float32)}, rate)
+
+
+def test_features_must_fit_their_index():
+    with pytest.raises(DataError, match="layer 'one' has 3 rows; wanted 2"):
+        features(np.zeros((3, 1)), ["a", "b"])
+    with pytest.raises(DataError, match="lacks the column 'start'"):
+        features(np.zeros((2, 1)), ["a", "b"], rate=2.0)
+    with pytest.raises(DataError, match="no layer 'two'"):
+        features(np.zeros((2, 1)), ["a", "b"]).select("two")
+
+
+def test_hemodynamic_convolves_each_stimulus_alone():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(70, 2)).astype(np.float32)
+    found = features(values, ["a"] * 40 + ["b"] * 30, np.r_[np.arange(40), np.arange(30)] / 2, rate=2.0).hemodynamic()
+    for rows in (slice(0, 40), slice(40, 70)):
+        for column in range(2):
+            slow = np.convolve(values[rows, column], hrf(2.0))[: len(values[rows])]
+            np.testing.assert_allclose(found.arrays["one"][rows, column], slow, atol=1e-5)
+    with pytest.raises(DataError, match="no time to convolve"):
+        features(values, list(range(70))).hemodynamic()

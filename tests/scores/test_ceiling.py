@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from fusiform.errors import DataError
+from fusiform.scores import leave_one_out_correlation, ncsnr, noise_ceiling, pearson, r_ceiling
+
+
+def trials(snr, repeats, seed=0):
+    """Signal of variance snr^2 and noise of variance 1, [N, V], with the stimulus of each trial."""
+    rng = np.random.default_rng(seed)
+    stimulus = np.repeat(np.arange(len(repeats)), repeats)
+    signal = rng.normal(size=(len(repeats), len(snr))) * snr
+    return signal[stimulus] + rng.normal(size=(len(stimulus), len(snr))), stimulus, signal
+
+
+@pytest.mark.parametrize("repeats", [[3] * 2000, [1] * 700 + [2] * 700 + [3] * 600])
+def test_ncsnr_recovers_the_planted_one(repeats):
+    snr = np.array([0.0, 0.2, 0.45, 0.8, 1.5])
+    values, stimulus, _ = trials(snr, repeats)
+    found = ncsnr(values, stimulus)
+    # sampling error: the signal variance has a standard error near .02 here, d ncsnr = d variance / (2 ncsnr)
+    np.testing.assert_allclose(found[1:] ** 2, snr[1:] ** 2, atol=0.06, rtol=0.06)
+    assert found[0] ** 2 < 0.06
+
+
+def test_order_and_scale_do_not_matter():
+    values, stimulus, _ = trials(np.array([0.5, 1.0]), [3] * 50)
+    order = np.random.default_rng(1).permutation(len(values))
+    np.testing.assert_allclose(ncsnr(values[order] * 300 - 7, stimulus[order]), ncsnr(values, stimulus))
+
+
+def test_r_ceiling_is_what_the_true_signal_attains():
+    snr, repeats = np.array([0.3, 0.6, 1.2]), 3
+    values, _, signal = trials(snr, [repeats] * 4000)
+    averaged = values.reshape(-1, repeats, 3).mean(1)
+    np.testing.assert_allclose(pearson(averaged, signal), r_ceiling(snr, repeats), atol=0.02)
+
+
+def test_mixed_repeats_use_the_mean_of_one_over_n():
+    np.testing.assert_allclose(noise_ceiling([0.5], [1, 2, 4]), 0.25 / (0.25 + (1 + 0.5 + 0.25) / 3))
+
+
+def test_edges():
+    assert noise_ceiling([0.0, np.inf], 1).tolist() == [0, 1]
+    constant = np.column_stack([np.ones(4), [1.0, 1, 2, 2]])
+    assert ncsnr(constant, [0, 0, 1, 1]).tolist() == [0, np.inf]
+    with pytest.raises(DataError, match="each of the 3 stimuli was shown once"):
+        ncsnr(np.zeros((3, 1)), [0, 1, 2])
+
+
+def test_leave_one_out_correlation_equals_the_plain_loop():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4, 30, 2)) + rng.normal(size=(30, 2))
+    slow = [pearson(values[s], np.delete(values, s, axis=0).mean(0)) for s in range(4)]
+    np.testing.assert_allclose(leave_one_out_correlation(values), slow)
+    with pytest.raises(DataError, match="S > 1"):
+        leave_one_out_correlation(values[:1])

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from fusiform.errors import DataError
+from fusiform.scores import circular_shifts, p_values, pearson, shift_null
+
+
+def test_shifts_are_distinct_and_far_from_zero():
+    shifts = circular_shifts(100, 1000, least=20)
+    assert sorted(shifts) == list(range(20, 81))
+    assert len(circular_shifts(100, 7, least=20)) == 7
+    assert not np.array_equal(circular_shifts(100, 7, least=20), circular_shifts(100, 7, least=20, seed=1))
+    with pytest.raises(DataError, match="no circular shift of at least 6"):
+        circular_shifts(10, 5, least=6)
+
+
+def test_p_values_count_the_observed_one():
+    null = np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
+    np.testing.assert_allclose(p_values([0.25, 1.0], null), [2 / 4, 1 / 4])
+
+
+def test_the_null_of_smooth_series_is_calibrated():
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter1d(rng.normal(size=(300, 400)), 4, axis=0, mode="wrap")
+    stimulus, responses = smooth[:, :200], smooth[:, 200:]
+    null = shift_null(lambda rolled: pearson(rolled, stimulus), responses, circular_shifts(300, 99, least=30))
+    p = p_values(pearson(responses, stimulus), null)
+    assert 0.01 < (p <= 0.05).mean() < 0.1  # unrelated series are called significant at the stated rate
+    related = p_values(pearson(responses + stimulus, stimulus), null)
+    assert (related <= 0.05).mean() > 0.95
