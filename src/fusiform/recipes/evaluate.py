@@ -1,19 +1,19 @@
 """Fit on some samples, predict the others: the one path that encoding and decoding, hold-out and folds all take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from fusiform.errors import DataError
+from fusiform.models.folds import Split, splits
 from fusiform.pairs import Direction, Pairs
 
-__all__ = ["Evaluation", "Splits", "evaluate", "splits_of"]
+__all__ = ["Evaluation", "evaluate", "layers_of", "splits_of"]
 
-Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+Fit = tuple[NDArray[np.floating], NDArray[np.floating]]  # predictions [M, Q], score within the training rows [Q]
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Evaluation:
     """Held-out predictions of Q targets (responses when encoding, features when decoding).
 
     Args:
-        rows: [M] samples of the pairs that were held out at some time, in the order of the predictions.
+        rows: [M] samples of the pairs that were held out, in the order of the predictions.
         fold: [M] the split in which each was.
         true: [M, Q] what was to be predicted.
         pred: layer -> [M, Q] predictions from that layer.
-        fit: layer -> [Q] score within the training rows (higher is better), averaged over splits; test rows have no
+        fit: layer -> [Q] score within the training rows (higher is better), averaged over splits. Held-out rows have no
             part in it, so layers may be chosen by it.
-        best: [M, Q] predictions, for each split and target from the layer that fitted best there.
+        best: [M, Q] predictions, for each split and target by the layer that fitted best there.
     """
 
     rows: NDArray[np.int64]
@@ -38,81 +38,94 @@ class Evaluation:
     best: NDArray[np.floating]
 
     @property
-    def chosen(self) -> NDArray[np.int64]:
-        """[Q] position of the layer that fits each target best within training rows."""
-        return np.asarray(np.stack(list(self.fit.values())).argmax(axis=0))
+    def chosen(self) -> NDArray[np.str_]:
+        """[Q] the layer that fits each target best within training rows."""
+        layers = np.asarray(list(self.fit), dtype=np.str_)
+        return np.asarray(layers[np.stack(list(self.fit.values())).argmax(axis=0)])
 
 
 def evaluate(
-    pairs: Pairs, direction: Direction, model: Any, splits: Splits, *, progress: bool = False, groups: Any = None
+    pairs: Pairs,
+    direction: Direction,
+    model: Any,
+    folds: list[Split],
+    *,
+    groups: ArrayLike | None = None,
+    progress: bool = False,
 ) -> Evaluation:
-    """Fit a fresh clone of a model per split and layer on the training rows, and predict the others.
+    """Fit a fresh clone of a model per layer and split on the training rows, and predict the held-out ones.
 
     Args:
-        pairs: every layer among their features is read on its own. Decoding takes one layer.
+        pairs: every layer among their features is read on its own. Decoding takes pairs with one layer.
         direction: `encode` or `decode`.
-        model: a scikit-learn regressor whose last step has `best_scores_` [Q] after fitting. What standardises must
-            be a step of it, so that it is fitted on training rows only.
-        splits: (training rows, held-out rows) each; no row is held out twice.
-        progress: show a bar over splits and layers.
-        groups: [N] labels handed to the model's own cross-validation (such as the stimulus), or None.
+        model: a scikit-learn regressor, or a pipeline that ends in one, with `best_scores_` [Q] after fitting. Whatever
+            standardises must be a step of it: then it learns from training rows only.
+        folds: (training rows, held-out rows) each; no row is held out twice.
+        groups: [N] labels for the model's own cross-validation (such as stimuli, whose repeats must stay together).
+        progress: show a bar.
     """
-    layers = list(pairs.features)
-    held = [test for _, test in splits]
-    bar = tqdm(total=len(splits) * len(layers), desc=direction, unit="fit", disable=not progress)
-    outcomes: list[dict[str, tuple[Any, Any]]] = [{} for _ in splits]
-    for layer in layers:
-        X, Y = pairs.problem(direction, layer)
-        for outcome, (train, test) in zip(outcomes, splits, strict=True):
-            outcome[layer] = _fit_predict(model, X, Y, train, test, groups)
-            bar.update()
-    bar.close()
+    layers = layers_of(pairs)
+    found: dict[str, list[Fit]] = {layer: [] for layer in layers}
+    with tqdm(total=len(layers) * len(folds), desc=direction, unit="fit", disable=not progress) as bar:
+        for layer, names in layers.items():
+            X, Y = pairs.problem(direction, *names)
+            for train, test in folds:
+                found[layer].append(_fit_predict(model, X, Y, train, test, groups))
+                bar.update()
+    held = [test for _, test in folds]
     rows = np.concatenate(held)
     return Evaluation(
         rows=rows,
         fold=np.repeat(np.arange(len(held)), [len(test) for test in held]),
         true=Y[rows],
-        pred={layer: np.concatenate([outcome[layer][0] for outcome in outcomes]) for layer in layers},
-        fit={layer: np.mean([outcome[layer][1] for outcome in outcomes], axis=0) for layer in layers},
-        best=np.concatenate([_best(outcome) for outcome in outcomes]),
+        pred={layer: np.concatenate([pred for pred, _ in fits]) for layer, fits in found.items()},
+        fit={layer: np.mean([fit for _, fit in fits], axis=0) for layer, fits in found.items()},
+        best=np.concatenate([_best(fits) for fits in zip(*found.values(), strict=True)]),
     )
 
 
-def splits_of(pairs: Pairs, folds: Any) -> Splits:
-    """The dataset's own test split where it has one, else folds.
+def layers_of(pairs: Pairs) -> dict[str, list[str]]:
+    """Layer -> names of its features: a layer's local and global tokens (`name`, `name/global`) are read together."""
+    layers: dict[str, list[str]] = {}
+    for name in pairs.features:
+        layers.setdefault(name.removesuffix("/global"), []).append(name)
+    return layers
+
+
+def splits_of(pairs: Pairs, folds: Any) -> list[Split]:
+    """The dataset's own test split where it has one, else folds that keep the samples of a stimulus together.
 
     Args:
         pairs: with a column `split` in their samples, or without.
-        folds: a scikit-learn splitter, which keeps the samples of one stimulus together where it takes groups.
+        folds: whatever `models.folds.splits` takes; it gets the stimuli as groups.
     """
     split = pairs.samples.get("split")
     if split is not None and (split == "test").any():
-        return [(np.flatnonzero(split != "test"), np.flatnonzero(split == "test"))]
-    stimulus = pairs.samples["stimulus"].to_numpy()
-    splits = [(np.asarray(a), np.asarray(b)) for a, b in folds.split(stimulus, groups=stimulus)]
-    return _check_once(splits)
+        test = (split == "test").to_numpy()
+        return [(np.flatnonzero(~test), np.flatnonzero(test))]
+    return splits(folds, len(pairs), pairs.samples["stimulus"].to_numpy())
 
 
-def _check_once(splits: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> Splits:
-    splits = list(splits)
-    rows = np.concatenate([test for _, test in splits])
-    if len(np.unique(rows)) != len(rows):
-        raise DataError("a sample is held out in more than one fold; use a splitter that partitions the samples")
-    return splits
-
-
-def _fit_predict(model: Any, X: Any, Y: Any, train: Any, test: Any, groups: Any) -> tuple[Any, Any]:
+def _fit_predict(
+    model: Any,
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    groups: ArrayLike | None,
+) -> Fit:
     from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
 
     fresh = clone(model)
-    last = fresh.steps[-1] if hasattr(fresh, "steps") else None
-    extra = {} if groups is None else {f"{last[0]}__groups" if last else "groups": np.asarray(groups)[train]}
+    name, last = fresh.steps[-1] if isinstance(fresh, Pipeline) else ("", fresh)
+    extra = {} if groups is None else {f"{name}__groups" if name else "groups": np.asarray(groups)[train]}
     fresh.fit(X[train], Y[train], **extra)
-    return fresh.predict(X[test]), (last[1] if last else fresh).best_scores_
+    return fresh.predict(X[test]), last.best_scores_
 
 
-def _best(outcome: Mapping[str, tuple[Any, Any]]) -> NDArray[np.floating]:
+def _best(fits: tuple[Fit, ...]) -> NDArray[np.floating]:
     """[M, Q] each target's prediction by the layer with its highest score within the training rows."""
-    chosen = np.stack([fit for _, fit in outcome.values()]).argmax(axis=0)  # [Q]
-    stacked = np.stack([pred for pred, _ in outcome.values()])  # [L, M, Q]
+    chosen = np.stack([fit for _, fit in fits]).argmax(axis=0)  # [Q]
+    stacked = np.stack([pred for pred, _ in fits])  # [L, M, Q]
     return np.asarray(np.take_along_axis(stacked, chosen[None, None], axis=0)[0])

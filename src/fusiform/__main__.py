@@ -1,0 +1,7 @@
+"""`python -m fusiform` is the same as `fusiform`."""
+
+import sys
+
+from fusiform.cli import main
+
+sys.exit(main())

@@ -1,0 +1,124 @@
+import inspect
+import json
+
+import pytest
+
+from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.recipes.recipe import load_preset, preset_names, recipe
+from fusiform.recipes.run import Run
+
+
+@recipe
+def tiny(run, *, dataset, alpha=1.0, layers=("a",), device="cpu"):
+    """Count how often it ran."""
+    with (run.folder / "count").open("a") as file:
+        file.write("x")
+    return {"alpha": alpha, "layers": list(layers), "dataset": dataset}
+
+
+def count(folder):
+    return len((folder / "count").read_text())
+
+
+def test_a_run_is_remembered(tmp_path):
+    run = tiny(dataset="d", out=tmp_path / "run")
+    assert run.summary == {"alpha": 1.0, "layers": ["a"], "dataset": "d"}
+    assert run.settings == {
+        "recipe": "tiny",
+        "preset": None,
+        "dataset": "d",
+        "alpha": 1.0,
+        "layers": ["a"],
+        "device": "cpu",
+    }
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["packages"]["numpy"]
+    events = [json.loads(line)["event"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert events == ["started", "computed", "finished"]
+
+
+def test_the_same_settings_finish_or_resume(tmp_path):
+    folder = tmp_path / "run"
+    tiny(dataset="d", out=folder)
+    tiny(dataset="d", out=folder, device="cuda")  # where it runs does not make it another run
+    assert count(folder) == 1
+    (folder / "summary.json").unlink()  # killed before the end
+    tiny(dataset="d", out=folder)
+    assert count(folder) == 2
+
+
+def test_other_settings_are_listed_and_nothing_is_lost(tmp_path):
+    folder = tmp_path / "run"
+    tiny(dataset="d", out=folder)
+    with pytest.raises(SettingsError, match=r"other settings \(alpha: 1.0 there, 2.0 now\); choose another --out"):
+        tiny(dataset="d", alpha=2.0, out=folder)
+    assert Run(folder).summary["alpha"] == 1.0
+    tiny(dataset="d", alpha=2.0, out=folder, overwrite=True)
+    assert Run(folder).summary["alpha"] == 2.0
+    [aside] = [path for path in tmp_path.iterdir() if path != folder]
+    assert Run(aside).summary["alpha"] == 1.0
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(SettingsError, match="not empty and holds no run"):
+        tiny(dataset="d", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_unknown_and_missing_settings_are_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"unknown setting 'alhpa' \(did you mean 'alpha'\?\); there are: alpha"):
+        tiny(dataset="d", alhpa=2.0, out=tmp_path / "run")
+    with pytest.raises(SettingsError, match="setting 'dataset' is missing"):
+        tiny(out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_config_loses_against_the_call(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("dataset: d\nalpha: 3.0\n")
+    assert tiny(config=config, out=tmp_path / "a").summary["alpha"] == 3.0
+    assert tiny(config=config, alpha=4.0, out=tmp_path / "b").summary["alpha"] == 4.0
+    again = tiny(config=tmp_path / "b" / "settings.yaml", out=tmp_path / "c")  # a run's own settings may be reused
+    assert again.settings == Run(tmp_path / "b").settings
+
+
+@pytest.mark.parametrize(("text", "said"), [("- a\n", "no mapping"), ("a: [", "is not YAML")])
+def test_a_bad_config_is_one_sentence(tmp_path, text, said):
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=said) as caught:
+        tiny(config=config, out=tmp_path / "a")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(LayoutError, match="No such file"):
+        tiny(config=tmp_path / "none.yaml", out=tmp_path / "a")
+
+
+def test_the_name_chooses_a_folder_of_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUSIFORM_RUNS", str(tmp_path / "all"))
+    assert tiny(dataset="d", name="mine").folder == tmp_path / "all" / "mine"
+    assert tiny(dataset="d").folder == tmp_path / "all" / "tiny"
+
+
+def test_a_failure_leaves_an_unfinished_run(tmp_path):
+    @recipe
+    def failing(run):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        failing(out=tmp_path / "run")
+    assert not Run(tmp_path / "run").finished
+    with pytest.raises(LayoutError, match="has not finished"):
+        _ = Run(tmp_path / "run").summary
+
+
+def test_presets_are_for_their_recipe(tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown preset 'ridg' "):
+        load_preset("ridg")
+    for name in preset_names():
+        with pytest.raises(SettingsError, match=f"preset '{name}' is for the recipe "):
+            tiny(preset=name, dataset="d", out=tmp_path / "run")
+
+
+def test_the_signature_shows_every_setting():
+    shown = list(inspect.signature(tiny).parameters)
+    assert shown == ["dataset", "alpha", "layers", "device", "preset", "config", "name", "out", "overwrite"]
