@@ -1,12 +1,21 @@
-"""Tokens and backbones: the one contract between fusiform and any network."""
+"""Tokens and backbones: the one contract between fusiform and any network, and three ways to keep it.
 
+An object of one's own through `as_backbone`, any torch module through `hook_layers`, a name through `load_backbone`.
+"""
+
+import importlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from fusiform.data import Kind
+from fusiform.errors import DataError, SettingsError, UnknownNameError
+from fusiform.features.hooks import Hooks, evaluating, weights_digest
+from fusiform.features.preprocess import Picture, Preprocess, describe
+from fusiform.registry import did_you_mean, find
 
-__all__ = ["Backbone", "Tokens"]
+__all__ = ["Backbone", "Tokens", "as_backbone", "checked_tokens", "hook_layers", "load_backbone"]
 
 
 class Tokens(NamedTuple):
@@ -25,8 +34,14 @@ class Tokens(NamedTuple):
 class Backbone(Protocol):
     """Any network (or plain description) of stimuli.
 
-    A backbone of recordings also has `rate` (Hz): its local tokens are [1, C, T], and row t begins at t / rate seconds
-    of the recording.
+    What else a backbone may have, and what is assumed where it has not:
+
+    - `revision` (str, default `""`): of its weights, and `settings` (a mapping, default empty): whatever else changes
+      its numbers. Both are in the key of its stored features: other settings, other rows.
+    - `to(device)`: extraction moves it to the device; without it, batches stay on the CPU.
+    - For recordings, `rate` (Hz): its local tokens are [1, C, T, *grid], without global ones, and row t begins at
+      `onset(recording) + t / rate` seconds; `onset` (default 0) is a method. `hemodynamic` (default False) says that
+      the rows already went through a haemodynamic response.
     """
 
     name: str
@@ -37,3 +52,157 @@ class Backbone(Protocol):
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """A batch [B, ...] to its tokens, every layer in one pass."""
+
+
+class _Adapter:
+    """A backbone around something that only has `get_tokens(x)`."""
+
+    def __init__(self, inner: Any, name: str, kind: Kind, preprocess: Preprocess, settings: Mapping[str, Any]) -> None:
+        self.name, self.kind, self.preprocess = name, kind, preprocess
+        self.settings = {**settings, "preprocess": describe(preprocess)}
+        self._inner = inner
+
+    @property
+    def revision(self) -> str:
+        return str(getattr(self._inner, "revision", "")) or weights_digest(self._inner)
+
+    def get_tokens(self, x: Tensor) -> Tokens:
+        with evaluating(self._inner):
+            return Tokens(*self._inner.get_tokens(x))
+
+    def to(self, device: Any) -> "_Adapter":
+        if hasattr(self._inner, "to"):
+            self._inner.to(device)
+        return self
+
+
+def as_backbone(
+    object: Any,
+    *,
+    name: str,
+    kind: Kind = "image",
+    preprocess: Preprocess | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Backbone:
+    """A backbone of any object with the published `get_tokens(x) -> (local, global)`.
+
+        as_backbone(MyNet(), name="mynet", preprocess=Picture(224, normalise="clip"))
+
+    Args:
+        object: has `get_tokens([B, ...])`, which returns two mappings: layer -> [B, C, *grid] and layer -> [B, C]. A
+            torch module among its attributes is put in evaluation mode for each pass.
+        name: what its features are called.
+        kind: of stimuli that it takes.
+        preprocess: one stimulus to one item of a batch; for images, `Picture(224, normalise="imagenet")` by default.
+        settings: of the object, such as `{"window": 8}`: whatever changes its numbers beyond the weights.
+
+    Raises:
+        SettingsError: there is no `get_tokens`, or no way from a stimulus to a tensor.
+    """
+    if not callable(getattr(object, "get_tokens", None)):
+        raise SettingsError(f"{name!r} ({type(object).__name__}) has no method get_tokens(x); see fusiform's Backbone")
+    return _Adapter(object, name, kind, _preprocess(object, name, kind, preprocess), settings or {})
+
+
+def _preprocess(object: Any, name: str, kind: Kind, given: Preprocess | None) -> Preprocess:
+    own: Preprocess | None = given or getattr(object, "preprocess", None) or (Picture() if kind == "image" else None)
+    if own is None:
+        raise SettingsError(f"backbone {name!r} of kind {kind!r} needs preprocess=, from one stimulus to a tensor")
+    return own
+
+
+def hook_layers(
+    model: Any,
+    layers: list[str],
+    *,
+    name: str,
+    kind: Kind = "image",
+    preprocess: Preprocess | None = None,
+    prefix: int = 0,
+) -> Backbone:
+    """A backbone of any torch module: the outputs of some of its submodules, caught during one forward pass.
+
+        hook_layers(vit, ["blocks.3", "blocks.7"], name="my-vit", prefix=1)
+
+    Outputs [B, C, H, W] and [B, C, T, H, W] are local tokens as they are; [B, T, C] are local tokens [B, C, T], or
+    [B, C, H, W] where `prefix` is given, T is a square and the kind is `image`; [B, C] are global tokens.
+
+    Args:
+        model: a torch module, called as `model(x)`.
+        layers: names of submodules, as in `model.named_modules()`.
+        name: what its features are called.
+        kind: of stimuli that it takes.
+        preprocess: as in `as_backbone`.
+        prefix: tokens that stand before the patches in [B, T, C]: the class token, which becomes the global token of
+            its layer, and registers, which are dropped.
+
+    Raises:
+        UnknownNameError: the model has no such submodule; the nearest is named.
+    """
+    modules = dict(model.named_modules())
+    for layer in layers:
+        if layer not in modules:
+            raise UnknownNameError(f"{name!r} has no submodule {layer!r}{did_you_mean(layer, modules)}")
+    settings = {"hooks": list(layers), "prefix": prefix}
+    hooks = Hooks(model, tuple(layers), prefix, square=kind == "image")
+    return _Adapter(hooks, name, kind, _preprocess(hooks, name, kind, preprocess), settings)
+
+
+def load_backbone(name: str, **arguments: Any) -> Backbone:
+    """A backbone by name: a registered one (`"pixels"`), or a class of one's own (`"my_module:MyNet"`).
+
+    A class whose objects are no whole backbone, because they have `get_tokens` and little else, goes through
+    `as_backbone` as an image backbone of that name.
+
+    Args:
+        name: of it.
+        arguments: handed to its constructor.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        SettingsError: it does not take these arguments.
+    """
+    kind = find("backbone", name) if ":" not in name else _import(name)
+    try:
+        backbone = kind(**arguments)
+    except TypeError as reason:
+        raise SettingsError(f"backbone {name!r} cannot be made with {arguments} ({reason})") from reason
+    if isinstance(backbone, Backbone):
+        return backbone
+    return as_backbone(backbone, name=getattr(backbone, "name", name), settings={"arguments": arguments})
+
+
+def _import(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as reason:
+        raise UnknownNameError(f"cannot import {attribute!r} from the module {module!r} ({reason})") from reason
+
+
+def checked_tokens(found: Any, size: int, name: str) -> Tokens:
+    """The tokens of a batch of `size` stimuli, once their shapes are right.
+
+    Raises:
+        DataError: they are not two mappings of [B, C, *grid] and [B, C] tensors; says which layer and shape.
+    """
+    try:
+        tokens = Tokens(*found)
+        local, global_ = tokens.local.items(), tokens.global_.items()
+    except (TypeError, AttributeError) as reason:
+        raise DataError(f"get_tokens of {name!r} must return two mappings (local, global); got {found!r}") from reason
+    for layer, value in local:
+        _check_shape(value, size, f"local[{layer!r}] of {name!r}", grid=True)
+    for layer, value in global_:
+        _check_shape(value, size, f"global[{layer!r}] of {name!r}", grid=False)
+    if not local and not global_:
+        raise DataError(f"get_tokens of {name!r} gave no layer at all")
+    return tokens
+
+
+def _check_shape(value: Any, size: int, what: str, *, grid: bool) -> None:
+    shape = tuple(getattr(value, "shape", ()))
+    if not isinstance(value, Tensor) or len(shape) < 2 or shape[0] != size or (len(shape) > 2 and not grid):
+        wanted = f"[{size}, C, *grid]" if grid else f"[{size}, C]"
+        got = f"has the shape {shape}" if shape else f"is {value!r}"
+        raise DataError(f"{what} {got}; wanted a tensor {wanted}")
