@@ -4,8 +4,8 @@ Each layer convolves with random kernels, whitens the result and takes its absol
 absolute value keeps what no linear map of them has, so a linear model from one layer's tokens to the next layer's
 finds little: a wrong layer is a wrong answer, as it should be where the choice of layers is tested.
 
-All constants come from the seed. The whitening is measured on dead leaves (overlapping opaque discs, whose statistics
-are near those of natural images: Lee, Mumford & Huang 2001, IJCV 41), not on the pictures of any data set.
+All constants come from the seed. The whitening is measured on dead leaves (overlapping opaque discs, plain and striped,
+with statistics near those of natural images: Lee, Mumford & Huang 2001, IJCV 41), not on the pictures of any data set.
 """
 
 import torch
@@ -119,15 +119,20 @@ def _centred(pictures: Tensor) -> Tensor:
 
 
 def _dead_leaves(count: int, generator: torch.Generator, size: int = 64, leaves: int = 24) -> Tensor:
-    """[count, 3, size, size] pictures in [0, 1]: opaque discs of all sizes over each other, with some pixel noise."""
+    """[count, 3, size, size] pictures in [0, 1]: opaque discs of all sizes over each other, half of them striped."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator)
 
-    ramp = torch.linspace(0, 1, size)
+    across = torch.linspace(0, 1, size)
+    down = across[:, None]
     pictures = uniform(count, 3, 1, 1).expand(count, 3, size, size)
     for _ in range(leaves):
-        x, y, radius = uniform(3, count, 1, 1)
-        inside = (ramp - x).square() + (ramp[:, None] - y).square() < (0.05 + 0.35 * radius.square()).square()
-        pictures = torch.where(inside[:, None], uniform(count, 3, 1, 1), pictures)
+        x, y, radius, turn, cycles, phase = uniform(6, count, 1, 1)
+        inside = (across - x).square() + (down - y).square() < (0.05 + 0.5 * radius**3).square()
+        along = across * torch.cos(torch.pi * turn) + down * torch.sin(torch.pi * turn)
+        stripes = 0.5 + 0.5 * torch.sin(2 * torch.pi * ((2 + 10 * cycles) * along + phase))
+        amount = torch.where(uniform(count, 1, 1) < 0.5, stripes, 1.0)[:, None]
+        first, second = uniform(2, count, 3, 1, 1)
+        pictures = torch.where(inside[:, None], second + (first - second) * amount, pictures)
     return (pictures + 0.05 * torch.randn(pictures.shape, generator=generator)).clamp(0, 1)
