@@ -96,7 +96,7 @@ def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
     array[...] = values
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 14)
 def _open_array(path: Path) -> Any:
     import zarr
 

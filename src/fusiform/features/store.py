@@ -208,8 +208,9 @@ class Entry:
         for layer, values in fresh.arrays.items():
             if layer not in kept or not _near(kept[layer][:1], values, tolerance):
                 raise StoreError(
-                    f"the backbone no longer gives the rows of layer {layer!r} that {self.folder} holds, though its "
-                    "revision and settings are the same; give it another revision or name, or move the folder away"
+                    f"stimulus {fresh.stimuli[0]!r} now has another layer {layer!r} than {self.folder} holds under the "
+                    "same key; give the changed backbone another revision (or the changed stimuli another name), or "
+                    "move the folder away"
                 )
 
     def _place(self, number: int) -> Path:

@@ -1,0 +1,145 @@
+"""Checks for plug-in authors: the same that fusiform's own parts go through."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fusiform.data import Kind, Recording, Stimuli
+from fusiform.errors import DataError, SettingsError
+from fusiform.features.blocks import Block
+from fusiform.features.forward import Forward
+from fusiform.features.hooks import weights_digest
+from fusiform.features.reduce import reduction
+from fusiform.features.tokens import Backbone
+
+__all__ = ["check_backbone"]
+
+_SAMPLES = 5
+_TOLERANCE = 1e-3  # of the norm: float32 noise of deep networks stays below, a wrong row does not
+
+
+def check_backbone(backbone: Any, stimuli: Stimuli | None = None) -> None:
+    """Check that a backbone keeps its contract; put this into the tests of a plug-in.
+
+    Its names and kinds are known, its tokens have the right shapes and are finite, its layers are the same in every
+    batch, and its numbers depend neither on the batch size, nor on the order, nor on what it saw before.
+
+    Args:
+        backbone: to be checked, as handed to `extract`.
+        stimuli: of its kind, two at least. Pictures, texts and recordings of words are made where none are given.
+
+    Raises:
+        DataError: all that is wrong, a sentence each.
+        SettingsError: it needs stimuli of its own to be checked.
+    """
+    complaints = _form(backbone)
+    if not complaints:
+        complaints = _behaviour(backbone, stimuli or _samples(backbone.kind))
+    if complaints:
+        listed = "; ".join(f"({number}) {complaint}" for number, complaint in enumerate(complaints, 1))
+        raise DataError(f"backbone {getattr(backbone, 'name', backbone)!r} does not keep the contract: {listed}")
+
+
+def _form(backbone: Any) -> list[str]:
+    """What is wrong before anything is run."""
+    name, kind, rate = (getattr(backbone, attribute, None) for attribute in ("name", "kind", "rate"))
+    wrong = {
+        f"`name` is {name!r}; wanted a string that is not empty": not (isinstance(name, str) and name),
+        f"`kind` is {kind!r}; wanted one of {', '.join(get_args(Kind))}": kind not in get_args(Kind),
+        "there is no method preprocess(stimulus)": not callable(getattr(backbone, "preprocess", None)),
+        "there is no method get_tokens(x)": not callable(getattr(backbone, "get_tokens", None)),
+        f"`rate` is {rate!r}; wanted rows per second above 0": rate is not None and not _is_positive(rate),
+        "recordings need a `rate` (Hz)": kind == "recording" and rate is None,
+        "it has neither `revision` nor `settings`, so that two versions of it would share one key in a store": not (
+            getattr(backbone, "revision", "") or getattr(backbone, "settings", {})
+        ),
+        "its `settings` are not plain JSON values": not _is_json(getattr(backbone, "settings", {})),
+    }
+    return [sentence for sentence, is_wrong in wrong.items() if is_wrong]
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _behaviour(backbone: Backbone, stimuli: Stimuli) -> list[str]:
+    """What is wrong when stimuli go through it: all at once, again, one by one, and backwards."""
+    if len(stimuli) < 2:
+        raise SettingsError(f"got {len(stimuli)} stimuli to check {backbone.name!r} with; wanted two at least")
+    everything, cpu = reduction(None), torch.device("cpu")
+    together = Forward(stimuli, backbone, None, everything, np.dtype(np.float32), len(stimuli), cpu)
+    one_by_one, ids = replace(together, batch_size=1), stimuli.ids
+    before = weights_digest(backbone)
+    try:
+        first = together.block(ids)
+        others = {
+            "a second pass gives other numbers; is it in evaluation mode?": together.block(ids),
+            "the batch size changes its numbers": one_by_one.block(ids),
+            "the order of stimuli changes their numbers": _turned(one_by_one.block(ids[::-1])),
+        }
+    except Exception as reason:  # whatever a plug-in raises is what its author must hear
+        return [str(reason) or type(reason).__name__]
+    complaints = [f"{sentence} ({place})" for sentence, other in others.items() if (place := _difference(first, other))]
+    return complaints + ["a pass changes its weights or buffers"] * (weights_digest(backbone) != before)
+
+
+def _turned(block: Block) -> Block:
+    """A block with its stimuli the other way round."""
+    edges = np.cumsum([0, *block.rows])
+    order = np.concatenate([np.arange(start, stop) for start, stop in pairwise(edges)][::-1])
+    arrays = {layer: values[order] for layer, values in block.arrays.items()}
+    return Block(list(block.stimuli)[::-1], list(block.rows)[::-1], list(block.onsets)[::-1], arrays)
+
+
+def _difference(first: Block, other: Block) -> str:
+    """The first layer in which two blocks differ, in words; nothing where they agree."""
+    if list(first.arrays) != list(other.arrays):
+        return f"layers {', '.join(first.arrays)} against {', '.join(other.arrays)}"
+    if list(first.rows) != list(other.rows) or list(first.onsets) != list(other.onsets):
+        return f"rows {first.rows} from {first.onsets} s against {other.rows} from {other.onsets} s"
+    for layer, values in first.arrays.items():
+        gap = float(np.linalg.norm(values - other.arrays[layer]) / max(float(np.linalg.norm(values)), 1e-12))
+        if gap > _TOLERANCE:
+            return f"layer {layer!r}, by {gap:.2g} of its norm"
+    return ""
+
+
+def _samples(kind: Kind) -> Stimuli:
+    if kind not in _MAKERS:
+        raise SettingsError(f"a backbone of kind {kind!r} is checked with stimuli of your own: give stimuli=")
+    table = pd.DataFrame(index=[f"sample-{number}" for number in range(_SAMPLES)])
+    return Stimuli("samples", kind, table, lambda id: _MAKERS[kind](np.random.default_rng(int(id.split("-")[1]))))
+
+
+def _picture(random: np.random.Generator) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(random.integers(0, 256, (80, 96, 3), dtype=np.uint8))
+
+
+def _recording(random: np.random.Generator) -> Recording:
+    start = np.sort(random.uniform(0, 29, 40))
+    words = pd.DataFrame({"text": random.choice(_WORDS, 40), "start": start, "stop": start + 0.2})
+    return Recording(30.0 + int(random.integers(5)), words=words)
+
+
+def _text(random: np.random.Generator) -> str:
+    return " ".join(random.choice(_WORDS, 12))
+
+
+_WORDS = ("the", "rabbit", "was", "late", "and", "alice", "ran", "after", "it")
+_MAKERS: dict[str, Callable[[np.random.Generator], Any]] = {"image": _picture, "recording": _recording, "text": _text}
