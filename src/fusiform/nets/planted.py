@@ -17,6 +17,7 @@ __all__ = ["CHANNELS", "GRID", "PlantedNetwork", "planted_network"]
 CHANNELS = 16  # of every layer
 GRID = 8  # local tokens stand on a GRID x GRID grid
 _MEAN = 0.8  # of the absolute value of a standard normal: sqrt(2 / pi)
+_MOST = 4.0  # standard deviations at which a unit saturates; without it rare pictures run away in deep networks
 
 
 def planted_network(layers: int = 6, seed: int = 0) -> "PlantedNetwork":
@@ -81,15 +82,19 @@ class _Stage(nn.Module):
         self.requires_grad_(False)
         self.conv.weight.copy_(torch.randn(self.conv.weight.shape, generator=generator))
         _whiten(self.conv, calibration)
-        pooled = self._pool(self.conv(calibration).abs())
+        pooled = self._pool(self._activate(calibration))
         _whiten(self.local, pooled, start=torch.eye(CHANNELS))
         _whiten(self.global_, pooled.mean((2, 3)), start=torch.eye(CHANNELS))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, C, H, W] -> the next layer's input, local tokens and global tokens."""
-        hidden = self.conv(x).abs()
+        hidden = self._activate(x)
         pooled = self._pool(hidden)
         return hidden - _MEAN, self.local(pooled), self.global_(pooled.mean((2, 3)))
+
+    def _activate(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.conv(x)
+        return hidden.abs().clamp(max=_MOST)
 
     @staticmethod
     def _pool(hidden: Tensor) -> Tensor:
