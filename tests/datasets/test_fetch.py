@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that stands in for the upstream, and one data set, `alice`, of two files."""
     with Server() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(fetching, "SERVER", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setattr(fetching, "PAUSE", 0.0)
         monkeypatch.setattr(fetching, "_rows", lambda: [row("a/one.bin"), row("two words.bin")])

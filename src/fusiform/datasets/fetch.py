@@ -33,6 +33,7 @@ COMPANIONS = {
         "Schaefer et al. 2018, Cerebral Cortex 28, 3095-3114; Larivière et al. 2021, Nature Methods 18, 698-700",
         300_128,
     ),
+    # a cut of the published vectors at no fixed address: listed so that a copy brought by hand is checked
     "glove_twitter_25d": Card(
         "GloVe vectors of 11,925 frequent English words, 25 dimensions, learned from Twitter",
         "PDDL 1.0",
