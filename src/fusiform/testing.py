@@ -83,9 +83,9 @@ def _behaviour(backbone: Backbone, stimuli: Stimuli) -> list[str]:
     everything, cpu = reduction(None), torch.device("cpu")
     together = Forward(stimuli, backbone, None, everything, np.dtype(np.float32), len(stimuli), cpu)
     one_by_one, ids = replace(together, batch_size=1), stimuli.ids
-    before = weights_digest(backbone)
     try:
         first = together.block(ids)
+        before = weights_digest(backbone)  # after one pass: a network may be made when first asked for
         others = {
             "a second pass gives other numbers; is it in evaluation mode?": together.block(ids),
             "the batch size changes its numbers": one_by_one.block(ids),

@@ -63,6 +63,8 @@ def read_rows(folder: Path, layer: str, rows: NDArray[np.int64]) -> NDArray[Any]
         OSError, ValueError, KeyError: it is damaged.
     """
     array = _open_array(folder / _file_name(layer))
+    if not (folder / _file_name(layer) / "c" / "/".join("0" * array.ndim)).exists():
+        raise FileNotFoundError("its only file is missing")  # of which zarr would make zeros
     if rows[-1] - rows[0] == len(rows) - 1:  # neighbours: one slice is read faster than single rows
         return np.asarray(array[int(rows[0]) : int(rows[-1]) + 1])
     return np.asarray(array.oindex[rows])

@@ -1,7 +1,7 @@
 """Torch modules watched from outside: hooks on submodules, evaluation mode for one pass, a digest of the weights."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -76,10 +76,16 @@ def _tensor(output: Any, layer: str) -> Tensor:
 
 
 def modules_of(thing: Any) -> list[nn.Module]:
-    """The torch modules that an object is or holds as attributes."""
+    """The torch modules that an object is, or holds: as attributes, in lists and mappings, and in wrapped networks."""
     if isinstance(thing, nn.Module):
         return [thing]
-    return [value for value in getattr(thing, "__dict__", {}).values() if isinstance(value, nn.Module)]
+    if isinstance(thing, Mapping):
+        thing = list(thing.values())
+    if isinstance(thing, list | tuple):
+        return [module for item in thing for module in modules_of(item)]
+    if not hasattr(thing, "get_tokens"):
+        return []
+    return modules_of(getattr(thing, "__dict__", {}))
 
 
 @contextmanager

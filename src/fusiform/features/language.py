@@ -136,7 +136,7 @@ def read_vectors(path: Path) -> Vectors:
 
 
 def _read_npz(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    with np.load(path) as file:  # never unpickles
+    with path.open("rb") as raw, np.load(raw) as file:  # never unpickles
         return [str(word) for word in file["words"]], file["vectors"].astype(np.float32)
 
 

@@ -48,7 +48,7 @@ def key_of(
         "reduce": reduce,
         "dtype": dtype,
     }
-    return dict(json.loads(json.dumps(key)))  # as a manifest will give it back: tuples are lists
+    return dict(json.loads(json.dumps(key, default=str)))  # as a manifest gives it back: tuples are lists, paths text
 
 
 class FeatureStore:

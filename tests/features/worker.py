@@ -1,0 +1,81 @@
+"""Workers in processes of their own, started and killed by this script; only the last kind of run ends by itself.
+
+python worker.py whole STORE        one worker, undisturbed
+python worker.py killed STORE       workers one after another, each killed at a random moment; the last one finishes
+python worker.py pair STORE         two workers at once, of one shard each
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from fusiform.data import Stimuli
+from fusiform.features import extract as extract_module
+from fusiform.features.extract import extract
+from fusiform.features.image import Pixels
+from fusiform.features.store import FeatureStore
+
+PICTURES, KILLS = 70, 20
+extract_module._BLOCK_STIMULI = 4  # many blocks, so that kills fall between and within them
+
+
+def load(id: str) -> Image.Image:
+    time.sleep(0.005)
+    pixels = np.random.default_rng(int(id.removeprefix("im"))).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def work(folder: Path, shard: tuple[int, int] = (0, 1)) -> None:
+    stimuli = Stimuli("toys", "image", pd.DataFrame(index=[f"im{number}" for number in range(PICTURES)]), load)
+    extract(stimuli, Pixels(64), FeatureStore(folder), shard=shard, batch_size=3)
+
+
+def start(job: Callable[[], None]) -> int:
+    """The process id of a child that does the job."""
+    if pid := os.fork():
+        return pid
+    job()
+    os._exit(0)
+
+
+def ended_well(pid: int) -> bool:
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def blocks(folder: Path) -> dict[str, int]:
+    """Every finished block, and when it was written."""
+    return {str(mark.parent): mark.stat().st_mtime_ns for mark in folder.glob("*/blocks/[0-9]*/zarr.json")}
+
+
+def killed(folder: Path) -> None:
+    moments, survivors, seen = random.Random(0), 0, []
+    for _ in range(KILLS):
+        before = blocks(folder)
+        pid = start(lambda: work(folder))
+        time.sleep(moments.uniform(0.02, 0.12))
+        os.kill(pid, signal.SIGKILL)
+        survivors += ended_well(pid)
+        after = blocks(folder)
+        assert before.items() <= after.items(), "a finished block was written again"
+        seen.append(len(after))
+    print(f"{survivors} of {KILLS} workers ended before they were killed; blocks after each: {seen}")
+    assert ended_well(start(lambda: work(folder)))
+
+
+def pair(folder: Path) -> None:
+    workers = [start(lambda shard=shard: work(folder, (shard, 2))) for shard in range(2)]
+    ended = [ended_well(pid) for pid in workers]
+    assert all(ended)
+
+
+if __name__ == "__main__":
+    how, place = sys.argv[1], Path(sys.argv[2])
+    {"whole": work, "killed": killed, "pair": pair}[how](place)

@@ -1,0 +1,119 @@
+"""What a plug-in author is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fusiform.data import Recording, Stimuli, Track
+from fusiform.errors import DataError, SettingsError
+from fusiform.features.audio import Tracks
+from fusiform.features.image import Pixels, Planted
+from fusiform.features.language import Words
+from fusiform.features.preprocess import Picture
+from fusiform.features.tokens import Tokens, as_backbone, hook_layers
+from fusiform.testing import check_backbone
+
+
+class TestGood:
+    def test_built_ins_keep_the_contract(self) -> None:
+        for backbone in (Pixels(6), Planted(layers=2), Words(2.0, None)):
+            check_backbone(backbone)
+
+    def test_tracks_with_stimuli_of_their_own(self) -> None:
+        def load(id: str) -> Recording:
+            return Recording(5.0, {"a": Track(np.full((5 + len(id), 2), len(id), np.float32), 1.0, start=2.0)})
+
+        check_backbone(Tracks("a", rate=1), Stimuli("s", "recording", pd.DataFrame(index=["x", "yy"]), load))
+
+    def test_a_net_in_training_mode_is_evaluated(self) -> None:
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5)).train()
+        check_backbone(hook_layers(net, ["1", "2"], name="net", preprocess=Picture(9)))
+
+
+class Wrong(Pixels):
+    """Pixels with one thing wrong."""
+
+    def __init__(self, tokens: Callable[[Tensor], Any]) -> None:
+        super().__init__(6)
+        self.tokens = tokens
+
+    def get_tokens(self, x: Tensor) -> Any:
+        return self.tokens(x)
+
+
+def grow(counter: list[int] = []) -> Tensor:  # noqa: B006  # remembers on purpose
+    counter.append(1)
+    return torch.tensor(float(len(counter)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "complaint"),
+    [
+        (lambda x: Tokens({"a": x[0]}, {}), r"local\['a'\] of 'pixels' has the shape \(3, 6, 6\)"),
+        (lambda x: Tokens({f"a{len(x)}": x}, {}), r"the batch size changes its numbers \(layers a5 against a1\)"),
+        (lambda x: Tokens({"a": x / x.sum()}, {}), r"changes its numbers \(layer 'a', by .* of its norm\)"),
+        (lambda x: Tokens({"a": x * grow()}, {}), r"a second pass gives other numbers; is it in evaluation mode\?"),
+        (lambda x: Tokens({"a": x / 0}, {}), "'a' of 'pixels' is not finite for stimulus 'sample-0'"),
+        (lambda x: x, "must return two mappings"),
+        (lambda x: 1 / 0, "division by zero"),
+    ],
+)  # fmt: skip
+def test_wrong_tokens(tokens: Callable[[Tensor], Any], complaint: str) -> None:
+    with pytest.raises(DataError, match=f"'pixels' does not keep the contract: .*{complaint}"):
+        check_backbone(Wrong(tokens))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"name": ""}, "`name` is ''"),
+        ({"kind": "picture"}, "`kind` is 'picture'; wanted one of image, video"),
+        ({"rate": -1}, "`rate` is -1; wanted rows per second above 0"),
+        ({"rate": "2 Hz"}, "`rate` is '2 Hz'"),
+        ({"kind": "recording"}, "recordings need a `rate`"),
+        ({"preprocess": None}, "no method preprocess"),
+        ({"get_tokens": None}, r"no method get_tokens\(x\)"),
+        ({"revision": "", "settings": {}}, "neither `revision` nor `settings`"),
+        ({"settings": {"net": object()}}, "`settings` are not plain JSON"),
+    ],
+)
+def test_wrong_form(changes: dict[str, Any], complaint: str) -> None:
+    backbone: Any = Pixels(6)
+    for name, value in changes.items():
+        setattr(backbone, name, value)
+    with pytest.raises(DataError, match=complaint):
+        check_backbone(backbone)
+
+
+def test_all_complaints_come_at_once() -> None:
+    with pytest.raises(DataError, match=r"\(1\) `name` .*; \(2\) `kind` .*; \(3\) there is no method preprocess"):
+        check_backbone(object())
+
+
+def test_a_pass_that_learns_is_noticed() -> None:
+    class Learning:
+        def __init__(self) -> None:
+            self.norm = nn.BatchNorm2d(3)
+
+        def get_tokens(self, x: Tensor) -> Any:
+            self.norm.train()
+            return {"a": x}, {"b": self.norm(x).mean((2, 3)) * 0}
+
+    with pytest.raises(DataError, match="a pass changes its weights or buffers"):
+        check_backbone(as_backbone(Learning(), name="learning", preprocess=Picture(9)))
+
+
+def test_needs_stimuli_where_it_cannot_make_them() -> None:
+    backbone: Any = Pixels(6)
+    backbone.kind = "video"
+    with pytest.raises(SettingsError, match="give stimuli="):
+        check_backbone(backbone)
+    with pytest.raises(SettingsError, match="two at least"):
+        check_backbone(
+            Words(2.0, None), Stimuli("s", "recording", pd.DataFrame(index=["x"]), lambda id: Recording(3.0))
+        )
