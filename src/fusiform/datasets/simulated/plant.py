@@ -1,0 +1,163 @@
+"""What is planted in every vertex: layer, place, scale, channels and noise, on maps that look like cortex's.
+
+- Layers run from posterior to anterior, in bands with wavy borders.
+- In every band receptive fields tile half of the picture, the side opposite to the hemisphere: eccentricity rises and
+  falls from band to band, and the polar angle turns along the bands.
+- Every band is cut into patches with wavy borders. The vertices of a patch read the same mixture of channels, up to a
+  jitter, at the same scale; patches of deeper layers are more often global.
+- Some patches carry an image direction: theirs is the mixture that follows it best.
+- Subjects share the patches' mixtures and the large maps; the small waves, the jitter and the noise are their own.
+
+Lengths on the sphere are in its radii.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fusiform.datasets.simulated.cortex import VERTICES, places, smooth_map, sphere
+from fusiform.datasets.simulated.seeds import stream
+
+__all__ = ["CHANNELS", "plant", "plant_patches"]
+
+CHANNELS = [f"channel{number}" for number in range(16)]  # columns of the channel weights
+LOCAL, GLOBAL = 0.1, 0.9  # scale: the share of the global tokens
+JITTER = 0.3  # of a vertex's channel weights, in standard deviations of its patch's
+SPREAD = 0.5  # of the logarithm of ncsnr over vertices
+POLAR = np.deg2rad(80)  # largest polar angle, from the horizontal
+NEAR, FAR = 0.1, 0.85  # eccentricity; the picture ends at 1
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def plant_patches(
+    seed: int, layers: int, count: int, tokens: NDArray[np.float32], amounts: pd.DataFrame
+) -> pd.DataFrame:
+    """The patches, which all subjects share.
+
+    Args:
+        seed: of the dataset.
+        layers: number of layers, L.
+        count: wanted number of patches; the nearest that gives every layer as many in each hemisphere is taken.
+        tokens: [L, K, 16] global tokens of K pictures.
+        amounts: [K, D] how much of each image direction they show.
+
+    Returns:
+        A row per patch, hemisphere by hemisphere and layer by layer: `layer_index`, `scale`, `direction` (or `""`),
+        `direction_r` (how well its mixture follows the direction in those pictures) and the channel weights.
+    """
+    random = stream(seed, "patches")
+    per_band = max(1, round(count / layers / 2))
+    table = pd.DataFrame({"layer_index": np.tile(np.repeat(np.arange(layers), per_band), 2)})
+    table["rank"] = np.concatenate([random.permutation(per_band) for _ in range(2 * layers)])  # within its band
+    weights = _unit(random.standard_normal((len(table), len(CHANNELS))))
+    mixtures, followed = _followers(tokens.astype(np.float64), amounts.to_numpy(np.float64))
+    carries = _assign(followed, table, most=max(1, per_band // 2))  # patch -> direction
+    for patch, direction in carries.items():
+        weights[patch] = mixtures[direction, table["layer_index"][patch]]
+    share = 0.2 + 0.6 * table["layer_index"] / max(1, layers - 1)
+    wide = (table["rank"] < (share * per_band).round()) | table.index.isin(list(carries))
+    return pd.DataFrame(
+        {
+            "layer_index": table["layer_index"],
+            "scale": np.where(wide, GLOBAL, LOCAL),
+            "direction": [amounts.columns[carries[patch]] if patch in carries else "" for patch in table.index],
+            "direction_r": [
+                followed[carries[p], table["layer_index"][p]] if p in carries else 0.0 for p in table.index
+            ],
+            **dict(zip(CHANNELS, weights.T, strict=True)),
+        }
+    )
+
+
+def _followers(tokens: Floats, amounts: Floats) -> tuple[Floats, Floats]:
+    """Of every direction and layer the unit mixture of channels that follows it best, [D, L, 16], and its r, [D, L]."""
+    target = (amounts - amounts.mean(0)) / amounts.std(0)
+    mixtures, followed = [], []
+    for layer in tokens - tokens.mean(1, keepdims=True):
+        mixture = np.linalg.lstsq(layer, target, rcond=None)[0]  # [16, D]
+        drive = layer @ mixture
+        followed.append((drive * target).mean(0) / drive.std(0))
+        mixtures.append(_unit(mixture.T))
+    return np.stack(mixtures, axis=1), np.stack(followed, axis=1)
+
+
+def _assign(followed: Floats, table: pd.DataFrame, most: int) -> dict[int, int]:
+    """Give each direction one patch of the layer that follows it best and has one free; a band gives away `most`."""
+    free = table.index[table["rank"] < most].to_series().groupby(table["layer_index"]).agg(list)
+    carries: dict[int, int] = {}
+    for candidate in np.argsort(-followed, axis=None, kind="stable"):
+        direction, layer = np.unravel_index(candidate, followed.shape)
+        if int(direction) not in carries.values() and free[layer]:
+            carries[int(free[layer].pop(0))] = int(direction)
+    return carries
+
+
+def plant(seed: int, subject: int, patches: pd.DataFrame, ncsnr: float) -> pd.DataFrame:
+    """The truth of one subject at every vertex of the mesh, left hemisphere first.
+
+    Args:
+        seed: of the dataset.
+        subject: its number.
+        patches: as `plant_patches` gives them.
+        ncsnr: median over vertices of the signal's over the noise's standard deviation.
+
+    Returns:
+        20,484 rows: `hemisphere`, `vertex`, `layer`, `layer_index`, `x`, `y` (centre of the receptive field in the
+        picture, in [-1, 1], x to the right, y downwards), `scale` (0 local, 1 global), `ncsnr`, `patch`, `direction`,
+        `direction_r` and the channel weights `channel0`, ... of unit length.
+    """
+    own = stream(seed, "vertices", subject)
+    patch, x, y = _maps(stream(seed, "maps"), own, patches)
+    planted = patches.iloc[patch].reset_index(drop=True)
+    jitter = JITTER / np.sqrt(len(CHANNELS)) * own.standard_normal((len(planted), len(CHANNELS)))
+    planted[CHANNELS] = _unit(planted[CHANNELS].to_numpy() + jitter)
+    quality = 0.6 * smooth_map(
+        own, places(np.arange(2 * VERTICES))[list("xyz")].to_numpy() / 100, 0.4
+    ) + 0.8 * own.standard_normal(len(planted))
+    cortex = places(np.arange(2 * VERTICES))[["hemisphere", "vertex"]]
+    return cortex.assign(
+        layer=[f"conv{index + 1}" for index in planted["layer_index"]],
+        x=x,
+        y=y,
+        ncsnr=ncsnr * np.exp(SPREAD * (quality - np.median(quality))),
+        patch=patch,
+    ).join(planted)
+
+
+def _maps(shared: np.random.Generator, own: np.random.Generator, patches: pd.DataFrame) -> tuple[Ints, Floats, Floats]:
+    """Patch and centre of the receptive field, x and y, of every vertex of the mesh."""
+    layers = int(patches["layer_index"].max()) + 1
+    points = places(np.arange(2 * VERTICES))[list("xyz")].to_numpy() / 100
+    left = np.arange(2 * VERTICES) < VERTICES
+
+    def waves(width: float) -> Floats:
+        return 0.9 * smooth_map(shared, points, width) + 0.45 * smooth_map(own, points, width / 2)
+
+    depth = layers * (points[:, 1] + 1) / 2 + 0.25 * waves(0.4)  # y is uniform on a sphere: bands have equal areas
+    band = np.where(left, 0, layers) + np.clip(np.floor(depth), 0, layers - 1).astype(np.int64)
+    around = _around(left)
+    per_band = len(patches) // layers // 2
+    begin = shared.random(2 * layers)[band]  # of each band's first patch, so that cuts do not run on into the next
+    sector = np.floor((around + 0.035 * waves(0.3) + begin) * per_band).astype(np.int64) % per_band
+    x, y = _centres(depth + 0.1 * waves(0.5), around + 0.02 * waves(0.5), left)
+    return band * per_band + sector, x, y
+
+
+def _around(left: NDArray[np.bool_]) -> Floats:
+    """Angle about the axis from back to front in turns, [-.5, .5]; 0 is medial in both hemispheres."""
+    unit = np.tile(sphere(), (2, 1))
+    return np.asarray(np.arctan2(unit[:, 2], np.where(left, unit[:, 0], -unit[:, 0])) / (2 * np.pi))
+
+
+def _centres(depth: Floats, around: Floats, left: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Centres of the receptive fields: eccentricity by depth, polar angle by the way around, no jump anywhere."""
+    eccentricity = NEAR + (FAR - NEAR) * np.abs((depth + 1) % 2 - 1)
+    polar = POLAR * (1 - 4 * np.abs((around + 0.5) % 1 - 0.5))
+    across = eccentricity * np.cos(polar)
+    return np.where(left, across, -across), eccentricity * np.sin(polar)
+
+
+def _unit(rows: Floats) -> Floats:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
