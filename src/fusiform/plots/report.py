@@ -1,0 +1,141 @@
+"""Reports: sections with numbers, figures and tables as one self-contained html file."""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fusiform.files import atomic, write_text
+
+__all__ = ["Picture", "Section", "save_figures", "write_report"]
+
+DPI = 120
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a report.
+
+    Args:
+        name: of its file, such as `layers`.
+        figure: what is drawn.
+        caption: what a reader should see in it; also read out in place of the picture.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report.
+
+    Args:
+        title: its heading.
+        paragraphs: plain text; whatever looks like html is shown, not obeyed.
+        numbers: name -> headline number, shown large.
+        pictures: in order.
+        table: with named columns; numbers are shown to three digits.
+        notice: one sentence that stands out, such as why the section is empty.
+    """
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    table: pd.DataFrame | None = None
+    notice: str = ""
+
+
+def write_report(
+    path: Path | str, title: str, sections: Sequence[Section], *, subtitle: str = "", footer: Sequence[str] = ()
+) -> None:
+    """Write one html file that needs nothing else: no script, no font, no picture from outside.
+
+    Args:
+        path: of the file, written atomically.
+        title: of the page.
+        sections: in order; with several there is a table of contents.
+        subtitle: one line below the title.
+        footer: lines on how it was made.
+    """
+    links = "".join(f'<a href="#{_anchor(part.title)}">{escape(part.title)}</a>' for part in sections)
+    body = [
+        f"<header><h1>{escape(title)}</h1>",
+        f'<p class="subtitle">{escape(subtitle)}</p>' if subtitle else "",
+        f"<nav>{links}</nav>" if len(sections) > 1 else "",
+        "</header>",
+        *[_section(part) for part in sections],
+        "<footer>" + "".join(f"<p>{escape(line)}</p>" for line in footer) + "</footer>",
+    ]
+    write_text(path, _page(title, "\n".join(filter(None, body))))
+
+
+def save_figures(folder: Path | str, sections: Sequence[Section]) -> None:
+    """Write every picture of the sections as `folder/name.png`."""
+    for section in sections:
+        for picture in section.pictures:
+            with atomic(Path(folder) / f"{picture.name}.png") as new:
+                new.write_bytes(_png(picture.figure))
+
+
+def _page(title: str, body: str) -> str:
+    css = (files("fusiform.plots") / "report.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>\n{css}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    parts = [f'<section id="{_anchor(section.title)}">', f"<h2>{escape(section.title)}</h2>"]
+    if section.notice:
+        parts.append(f'<p class="notice">{escape(section.notice)}</p>')
+    if section.numbers:
+        tiles = (
+            f'<div class="tile"><dt>{escape(name)}</dt><dd>{escape(_number(value))}</dd></div>'
+            for name, value in section.numbers.items()
+        )
+        parts.append(f'<dl class="tiles">{"".join(tiles)}</dl>')
+    parts += [f"<p>{escape(text)}</p>" for text in section.paragraphs]
+    parts += [_picture(picture) for picture in section.pictures]
+    if section.table is not None:
+        parts.append(_table(section.table))
+    return "\n".join([*parts, "</section>"])
+
+
+def _picture(picture: Picture) -> str:
+    data = base64.b64encode(_png(picture.figure)).decode()
+    caption = escape(picture.caption)
+    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _table(table: pd.DataFrame) -> str:
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
+    rows = ("".join(f"<td>{escape(_number(value))}</td>" for value in row) for row in table.itertuples(index=False))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
