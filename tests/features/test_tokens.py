@@ -19,6 +19,13 @@ from fusiform.features.tokens import Backbone, Tokens, as_backbone, checked_toke
 SMALL = Picture(12, normalise="none")
 
 
+class Brightness:
+    """Knows no torch module."""
+
+    def get_tokens(self, x: Tensor) -> Any:
+        return {}, {"brightness": torch.from_numpy(x.numpy().mean((1, 2, 3)))[:, None]}
+
+
 class TestAsBackbone:
     def test_a_published_class_works_unchanged(self, published: Any, pictures: Callable[[int], Stimuli]) -> None:
         backbone = as_backbone(published, name="mine", preprocess=SMALL)
@@ -47,6 +54,17 @@ class TestAsBackbone:
             published.net.last.bias[0] += 1
         assert before
         assert backbone.revision != before
+
+    def test_weights_and_batches_go_to_the_device_together(self, published: Any) -> None:
+        backbone: Any = as_backbone(published, name="mine")
+        backbone.to("meta")  # shapes without numbers, on every machine
+        local, _ = backbone.get_tokens(torch.ones(2, 3, 12, 12))
+        assert local["0"].device.type == "meta"
+
+    def test_an_object_without_weights_gets_its_batches_on_the_cpu(self) -> None:
+        backbone: Any = as_backbone(Brightness(), name="mine")
+        backbone.to("meta")
+        assert float(backbone.get_tokens(torch.ones(2, 3, 4, 4)).global_["brightness"][0, 0]) == 1
 
     def test_weights_are_found_wherever_they_are_held(self, published: Any) -> None:
         for held in ([published.net], {"net": published.net}, (0, {"deep": [published.net]})):

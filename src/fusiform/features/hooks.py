@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fusiform.errors import DataError
 
-__all__ = ["Hooks", "evaluating", "modules_of", "weights_digest"]
+__all__ = ["Hooks", "device_of", "evaluating", "modules_of", "weights_digest"]
 
 
 class Hooks:
@@ -40,10 +40,6 @@ class Hooks:
             else:
                 local[layer] = output
         return local, global_
-
-    def to(self, device: Any) -> None:
-        """Move the model."""
-        self.model.to(device)
 
     def _catch(self, x: Tensor) -> dict[str, Tensor]:
         caught: dict[str, Tensor] = {}
@@ -86,6 +82,12 @@ def modules_of(thing: Any) -> list[nn.Module]:
     if not hasattr(thing, "get_tokens"):
         return []
     return modules_of(getattr(thing, "__dict__", {}))
+
+
+def device_of(thing: Any) -> torch.device:
+    """Where the weights of an object are; the CPU where it has none."""
+    weights = (weight for module in modules_of(thing) for weight in module.parameters())
+    return next((weight.device for weight in weights), torch.device("cpu"))
 
 
 @contextmanager

@@ -55,7 +55,6 @@ class Planted:
         """[B, 3, 64, 64] in [0, 1] -> local and global tokens of every layer."""
         return Tokens(*self.net(x))
 
-    def to(self, device: Any) -> "Planted":
+    def to(self, device: Any) -> None:
         """Move the network."""
         self.net.to(device)
-        return self

@@ -32,7 +32,7 @@ __all__ = ["Entry", "FeatureStore", "key_of"]
 
 _FORMAT = 1
 _AGAIN = "move the folder away and extract again"
-_VERIFY = "run extract again with the same settings and verify=True, which makes damaged blocks anew"
+_VERIFY = "run extract again with the same settings and --verify (verify=True in Python) to make it anew"
 
 
 def key_of(

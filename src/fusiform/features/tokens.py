@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusiform.data import Kind
 from fusiform.errors import DataError, SettingsError, UnknownNameError
-from fusiform.features.hooks import Hooks, evaluating, weights_digest
+from fusiform.features.hooks import Hooks, device_of, evaluating, modules_of, weights_digest
 from fusiform.features.preprocess import Picture, Preprocess, describe
 from fusiform.registry import did_you_mean, find
 
@@ -68,12 +68,11 @@ class _Adapter:
 
     def get_tokens(self, x: Tensor) -> Tokens:
         with evaluating(self._inner):
-            return Tokens(*self._inner.get_tokens(x))
+            return Tokens(*self._inner.get_tokens(x.to(device_of(self._inner))))
 
-    def to(self, device: Any) -> "_Adapter":
-        if hasattr(self._inner, "to"):
-            self._inner.to(device)
-        return self
+    def to(self, device: Any) -> None:
+        for module in modules_of(self._inner):
+            module.to(device)
 
 
 def as_backbone(
