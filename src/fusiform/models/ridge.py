@@ -1,21 +1,100 @@
-"""Ridge regression as scikit-learn estimators: thin shells over `solvers`."""
+"""Ridge regression as scikit-learn estimators: thin shells over `solvers` and `fitting`."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fusiform.errors import DataError, SettingsError
-from fusiform.models.folds import splits
-from fusiform.models.solvers import Design, Frame, Scoring, make_design, make_fold, solve
+from fusiform.errors import SettingsError
+from fusiform.models.design import Design, Frame, make_design
+from fusiform.models.fitting import Alphas, Penalties, needs_float64, run, run_fixed, whole_spectrum
+from fusiform.models.folds import Split, splits
+from fusiform.models.fractional import Fractions
+from fusiform.models.planner import Job, Plan, Weights, expected_rank, make_plan
+from fusiform.models.results import Results
+from fusiform.models.shells import (
+    RidgeShell,
+    check_alphas,
+    check_weight,
+    find_frame,
+    fingerprint,
+    is_lazy,
+    weight_arrays,
+)
+from fusiform.models.solvers import Scoring, Search
 
-__all__ = ["RidgeCV"]
+__all__ = ["Ridge", "RidgeCV"]
+
+RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
+SCORINGS = ("mse", "r2", "pearson")
 
 
-class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class Ridge(RidgeShell):
+    """Ridge at a given alpha, one for all targets or one for each.
+
+    Minimises ||y - X b - c||^2 + alpha ||b||^2 for each target, c unpenalised.
+
+    Args:
+        alpha: not negative; a number, or one per target.
+        fit_intercept: estimate c; else data are taken as they are.
+        device: `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"`, `"cuda:1"`.
+        dtype: `"float32"` or `"float64"`; None: float32 if X is float32 or float16, else float64.
+        memory_limit: bytes that may be used beside the data; None: four fifths of what is free.
+        keep_weights: without them nothing can be predicted.
+        folder: where results are written target batch by target batch; a stopped fit goes on from there.
+
+    Attributes:
+        coef_: [V, P] ([P] if y was [N]).
+        intercept_: [V] (a number if y was [N]).
+        plan_: what was done.
+        n_features_in_: P.
+    """
+
+    def __init__(
+        self,
+        alpha: float | ArrayLike = 1.0,
+        *,
+        fit_intercept: bool = True,
+        device: str = "auto",
+        dtype: str | None = None,
+        memory_limit: int | None = None,
+        keep_weights: bool = True,
+        folder: Path | str | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.device = device
+        self.dtype = dtype
+        self.memory_limit = memory_limit
+        self.keep_weights = keep_weights
+        self.folder = folder
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
+        """Solve for features [N, P] and responses [N, V] or [N], in memory or on disk (memory map, zarr, HDF5).
+
+        Raises:
+            DataError: shapes do not agree.
+            SettingsError: impossible settings, or too little memory.
+        """
+        features, responses = self._read(X, y)
+        alphas = _per_target(self.alpha, responses.shape[1])
+        weight = check_weight(sample_weight, features.shape[0])
+        frame = find_frame(self.device, self.dtype, features)
+        job = _job(self, features, responses, frame, 1, [])
+        self.plan_ = make_plan(job, frame, 1, self.memory_limit)
+        key = {"model": "Ridge", "data": _data_key(self, features, responses, weight), "alpha": alphas.tolist()}
+        results = Results.open(_arrays(self.plan_, frame), self.folder, key)
+        design = make_design(features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame)
+        for _ in run_fixed(design, whole_spectrum(design), alphas, responses, self.plan_, results):
+            pass
+        self._finish(design, results)
+        return self
+
+
+class RidgeCV(RidgeShell):
     """Ridge with one alpha per target, chosen by cross-validation on the samples handed to `fit`.
 
     Minimises ||y - X b - c||^2 + alpha ||b||^2 for each target, c unpenalised. Every fold takes one eigendecomposition
@@ -25,14 +104,19 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         alphas: [A] penalties above zero, as in scikit-learn. None: 33 from 1e-4 to 1e4 times the mean eigenvalue of the
             centred Gram matrix, trace(X'X) / min(N, P), which is N for standardised features with P < N; four to a
             decade, they reach from almost no shrinkage to almost no weights, whatever the units.
-        cv: a number of contiguous unshuffled folds, `"runs"` (leave one of `groups` out), a scikit-learn splitter, or
-            pairs (train, test) of positions.
+        fracs: [A] instead of alphas: lengths of the weights as fractions (0, 1] of their unpenalised length (fractional
+            ridge, Rokem & Kay 2020).
+        cv: a number of contiguous unshuffled folds, `"runs"` (leave one of `groups` out), `"loo"` (each sample alone,
+            in closed form, scored over all samples at once), a scikit-learn splitter, or pairs (train, test).
         scoring: what chooses alpha: `"mse"` (negated), `"r2"` or `"pearson"`, the mean over folds of each fold's score.
         fit_intercept: estimate c; else data are taken as they are.
         device: `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"`, `"cuda:1"`.
         dtype: `"float32"` or `"float64"`; None: float32 if X is float32 or float16, else float64.
         tolerance: largest error of held-out predictions allowed to the search over alphas, relative to the rms of the
             target, as a worst-case bound. It never enters the weights, which are exact for the alpha chosen.
+        memory_limit: bytes that may be used beside the data; None: four fifths of what is free.
+        keep_weights: without them nothing can be predicted, but alphas and scores take little memory.
+        folder: where results are written target batch by target batch; a stopped fit goes on from there.
         progress: show a bar.
 
     Attributes:
@@ -40,8 +124,11 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         intercept_: [V] (a number if y was [N]).
         alphas_: [A] the grid.
         best_alphas_: [V].
+        best_fracs_: [V], with `fracs`.
         best_scores_: [V] held-out score at the alpha chosen; higher is better.
         cv_scores_: [A, V] held-out scores.
+        fold_scores_: [F, V] scores of each fold at the alpha chosen.
+        plan_: what was done; `print` it.
         n_features_in_: P.
     """
 
@@ -49,21 +136,29 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         self,
         alphas: ArrayLike | None = None,
         *,
+        fracs: ArrayLike | None = None,
         cv: Any = 5,
         scoring: Scoring = "mse",
         fit_intercept: bool = True,
         device: str = "auto",
         dtype: str | None = None,
-        tolerance: float = 1e-3,
+        tolerance: float = 3e-3,
+        memory_limit: int | None = None,
+        keep_weights: bool = True,
+        folder: Path | str | None = None,
         progress: bool = False,
     ) -> None:
         self.alphas = alphas
+        self.fracs = fracs
         self.cv = cv
         self.scoring = scoring
         self.fit_intercept = fit_intercept
         self.device = device
         self.dtype = dtype
         self.tolerance = tolerance
+        self.memory_limit = memory_limit
+        self.keep_weights = keep_weights
+        self.folder = folder
         self.progress = progress
 
     def fit(
@@ -72,83 +167,188 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         """Choose alphas and solve.
 
         Args:
-            X: [N, P].
-            y: [N, V] or [N].
+            X: [N, P], in memory or on disk (memory map, zarr, HDF5).
+            y: [N, V] or [N], likewise. A target with a NaN is not fitted; the others are.
             groups: [N] labels, such as runs, for a `cv` that keeps them together.
             sample_weight: [N] weights of the squared errors, in training and in scoring.
 
         Raises:
             DataError: shapes do not agree.
-            SettingsError: impossible settings.
+            SettingsError: impossible settings, or too little memory; the message says what would do.
         """
-        if self.scoring not in ("mse", "r2", "pearson"):
-            raise SettingsError(f"scoring is {self.scoring!r}; wanted 'mse', 'r2' or 'pearson'")
-        design_values, targets = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=(np.float64, np.float32), ensure_min_samples=2
+        features, responses = self._read(X, y)
+        weight = check_weight(sample_weight, features.shape[0])
+        folds = self._splits(features.shape[0], groups)
+        frame = find_frame(self.device, self.dtype, features)
+        plan = self._plan(features, responses, folds, frame)
+        key = self._key(features, responses, weight, folds)
+        results = Results.open(_arrays(plan, frame, len(folds or [0])), self.folder, key)
+        design = make_design(features, weight, centred=self.fit_intercept, dual=plan.form == "dual", frame=frame)
+        penalties = self._penalties(design)
+        whole = whole_spectrum(design)
+        precise = needs_float64(whole, design, float(penalties.values.min()), self.tolerance)
+        searches = _searches(penalties, design, folds, self.tolerance, precise)
+        self.plan_ = replace(
+            plan, rank=max(search.basis.rank for search in searches), spectra="float64" if precise else "float32"
         )
-        single = targets.ndim == 1
-        targets = targets[:, None] if single else targets
-        frame = find_frame(self.device, self.dtype, design_values)
-        weight = _check_weight(sample_weight, len(targets))
-        count, width = design_values.shape
-        design = make_design(design_values, weight, centred=self.fit_intercept, dual=count < width, frame=frame)
-        self.alphas_ = _check_alphas(self.alphas, design)
-        folds = [make_fold(design, split, self.alphas_, self.tolerance) for split in splits(self.cv, count, groups)]
-        self._collect(
-            design, solve(design, folds, targets, self.alphas_, self.scoring, batch=500), targets.shape[1], single
-        )
+        batches = run(design, whole, searches, penalties, responses, self.scoring, plan, results)
+        for _ in _shown(batches, responses.shape[1] - results.done, self.progress):
+            pass
+        self._values_ = penalties.values
+        self._finish(design, results)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict responses to features [N, P]: [N, V], or [N] if y was [N]."""
-        check_is_fitted(self)
-        values = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        return np.asarray(values @ self.coef_.T + self.intercept_)
+    def explain(self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None) -> Plan:
+        """The plan of `fit` with these data; `print` it. Nothing is computed.
 
-    def _collect(self, design: Design, found: Any, count: int, single: bool) -> None:
-        parts = [part for _, part in self._shown(found, count)]
-        weights = np.concatenate([part.weights for part in parts])
-        self.coef_ = weights @ design.rows.cpu().numpy() if design.dual else weights
-        self.intercept_ = np.concatenate([part.intercept for part in parts])
-        self.cv_scores_ = np.concatenate([part.curves for part in parts], axis=1)
-        best = np.concatenate([part.best for part in parts])
-        self.best_alphas_ = self.alphas_[best]
-        self.best_scores_ = self.cv_scores_[best, np.arange(len(best))]
-        if single:
-            self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
+        Raises:
+            SettingsError: it would not fit in memory; the message says what would.
+        """
+        features, responses = self._read(X, y)
+        frame = find_frame(self.device, self.dtype, features)
+        return self._plan(features, responses, self._splits(features.shape[0], groups), frame)
 
-    def _shown(self, found: Any, count: int) -> Any:
-        from tqdm.auto import tqdm
+    @property
+    def alphas_(self) -> NDArray[np.float64]:
+        """The grid of alphas, [A]."""
+        if self.fracs is not None:
+            raise AttributeError("a search over fracs has no grid of alphas; see best_alphas_")
+        return self._values_
 
-        return tqdm(found, total=-(-count // 500), desc="ridge", unit="batch", disable=not self.progress)
+    @property
+    def best_alphas_(self) -> NDArray[np.float64]:
+        """Each target's alpha, [V]."""
+        return self.results_.arrays["alpha"]
+
+    @property
+    def best_fracs_(self) -> NDArray[np.float64]:
+        """Each target's fraction, [V]."""
+        if self.fracs is None:
+            raise AttributeError("fracs were not given; see best_alphas_")
+        curves = self.results_.arrays["curves"]
+        return np.where(np.isnan(curves[:, 0]), np.nan, self._values_[np.nan_to_num(curves).argmax(1)])
+
+    @property
+    def cv_scores_(self) -> NDArray[np.float64]:
+        """Held-out scores, [A, V]."""
+        return self.results_.arrays["curves"].T
+
+    @property
+    def best_scores_(self) -> NDArray[np.float64]:
+        """Held-out score at the alpha chosen, [V]."""
+        return np.asarray(self.results_.arrays["curves"].max(1))
+
+    @property
+    def fold_scores_(self) -> NDArray[np.float64]:
+        """Scores of each fold at the alpha chosen, [F, V]."""
+        return self.results_.arrays["folds"].T
+
+    def _splits(self, count: int, groups: ArrayLike | None) -> list[Split] | None:
+        """The folds; None for leave-one-out in closed form."""
+        if self.scoring not in SCORINGS:
+            raise SettingsError(f"scoring is {self.scoring!r}; wanted 'mse', 'r2' or 'pearson'")
+        if isinstance(self.cv, str) and self.cv == "loo":
+            return None
+        folds = splits(self.cv, count, groups)
+        if self.scoring != "mse" and min(len(test) for _, test in folds) < 2:
+            raise SettingsError(
+                f"scoring {self.scoring!r} needs two held-out samples in every fold; give scoring='mse'"
+            )
+        return folds
+
+    def _plan(self, features: Any, responses: Any, folds: list[Split] | None, frame: Frame) -> Plan:
+        grid = self._grid()
+        held = [features.shape[0]] if folds is None else [len(test) for _, test in folds]
+        job = _job(self, features, responses, frame, len(grid), held)
+        reach = np.geomspace(1e-8, 1e8, 400) if self.fracs is not None else grid
+        return make_plan(job, frame, expected_rank(reach, self.tolerance), self.memory_limit)
+
+    def _grid(self) -> NDArray[np.float64]:
+        if self.alphas is not None and self.fracs is not None:
+            raise SettingsError("got both alphas and fracs; give one of them")
+        if self.fracs is not None:
+            return check_alphas(self.fracs, "fracs", 1.0)
+        return RELATIVE if self.alphas is None else check_alphas(self.alphas)
+
+    def _penalties(self, design: Design) -> Penalties:
+        if self.fracs is not None:
+            return Fractions(self._grid())
+        mean = float(design.gram.diagonal().sum()) / min(len(design.root), len(design.mean))
+        return Alphas(self._grid() * (1.0 if self.alphas is not None else mean or 1.0))
+
+    def _key(
+        self, features: Any, responses: Any, weight: NDArray[Any] | None, folds: list[Split] | None
+    ) -> dict[str, Any]:
+        positions = [part for fold in folds or [] for part in fold]
+        return {
+            "model": "RidgeCV",
+            "data": _data_key(self, features, responses, weight),
+            "grid": [*self._grid().tolist(), "fracs" if self.fracs is not None else "alphas"],
+            "folds": "loo" if folds is None else fingerprint(*positions) if self.folder is not None else "",
+            "scoring": self.scoring,
+            "tolerance": self.tolerance,
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {"values": self._values_.tolist()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._values_ = np.asarray(state["values"])
 
 
-def find_frame(device: str, dtype: str | None, X: NDArray[Any]) -> Frame:
-    """Device and precision to compute on and in."""
-    if dtype not in (None, "float32", "float64"):
-        raise SettingsError(f"dtype is {dtype!r}; wanted 'float32', 'float64' or None")
-    if dtype is None:
-        dtype = "float64" if X.dtype == np.float64 else "float32"
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Frame(torch.device(device), torch.float64 if dtype == "float64" else torch.float32)
+def _searches(
+    penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float, precise: bool
+) -> list[Search]:
+    if folds is None:
+        return [penalties.leave_one_out(design, tolerance)]
+    return [penalties.search(design, split, tolerance, precise) for split in folds]
 
 
-def _check_alphas(alphas: ArrayLike | None, design: Design) -> NDArray[np.float64]:
-    if alphas is None:
-        mean = float(design.gram.diagonal().sum()) / min(design.rows.shape)
-        return np.logspace(-4, 4, 33) * (mean or 1.0)
-    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
-    if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0)).all():
-        raise SettingsError(f"alphas are {alphas!r}; wanted a list of finite numbers above zero")
-    return grid
+def _job(model: Any, features: Any, responses: Any, frame: Frame, alphas: int, held: list[int]) -> Job:
+    weights: Weights = "none" if not model.keep_weights else "memory" if model.folder is None else "disk"
+    width = frame.dtype.itemsize
+    samples, count = features.shape
+    return Job(samples, count, responses.shape[1], alphas, held, width, weights, is_lazy(responses))
 
 
-def _check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
-    if weight is None:
-        return None
-    values = np.asarray(weight, dtype=np.float64)
-    values = np.full(count, values) if values.ndim == 0 else values
-    if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-        raise DataError(f"sample_weight has the shape {values.shape}; wanted {count} finite weights, none below zero")
-    return values
+def _arrays(plan: Plan, frame: Frame, folds: int = 0) -> dict[str, Any]:
+    """Shapes and types of what a plan's fit finds."""
+    job = plan.job
+    dtype = np.dtype(f"float{8 * frame.dtype.itemsize}")
+    shapes = weight_arrays(job.weights, plan.form, job.targets, job.samples, job.features, dtype)
+    if folds:
+        shapes["curves"] = ((job.targets, job.alphas), np.float64)
+        shapes["folds"] = ((job.targets, folds), np.float64)
+    return shapes
+
+
+def _data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | None) -> dict[str, Any]:
+    """What identifies the data of a fit that may be resumed: all features, and some rows of the responses."""
+    if model.folder is None:
+        return {}
+    return {
+        "shape": [*features.shape, responses.shape[1]],
+        "features": fingerprint(features),
+        "responses": fingerprint(responses, rows=16),
+        "weight": None if weight is None else fingerprint(weight),
+        "fit_intercept": model.fit_intercept,
+        "dtype": model.dtype,
+        "keep_weights": model.keep_weights,
+    }
+
+
+def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:
+    values = np.asarray(alpha, dtype=np.float64)
+    if values.shape not in ((), (count,)) or not (np.isfinite(values) & (values >= 0)).all():
+        raise SettingsError(f"alpha is {alpha!r}; wanted a finite number not below zero, or {count} of them")
+    return np.broadcast_to(values, count).copy()
+
+
+def _shown(batches: Iterator[int], count: int, progress: bool) -> Iterator[int]:
+    """The batches, with a bar that counts targets."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=count, desc="ridge", unit="target", disable=not progress) as bar:
+        for batch in batches:
+            bar.update(batch)
+            yield batch

@@ -1,65 +1,73 @@
-"""Ridge regression as functions on arrays: every alpha's held-out error per target, and weights at the best one.
+"""Ridge regression as functions on arrays: every alpha's held-out score per target, and weights at the best one.
 
-All in one frame: rows are centred and multiplied by the square root of their sample weight, so that weighted ridge
-becomes plain ridge; `root` [N] holds those square roots and is the direction of the intercept. Targets stand in rows,
-so that one matrix product of `covariates` [V, Q] and a fold's `operator` [R * M, Q] gives all basis predictions.
+A fold's `operator` [R * M, Q] makes all basis predictions of a batch of targets in one matrix product with their
+covariates [V, Q]; what any alpha's score needs is in the products of those predictions with each other and the target.
 
-Primal: the Gram matrix is X'X [P, P], the covariates of a target X'y.
-Dual: the Gram matrix is XX' [N, N], the covariates y itself; weights are then X' times the dual weights.
-
-Shapes: N samples (n in training, M held out), P features, V targets, A alphas, R basis filters,
-Q = P (primal) or n (dual).
+Shapes: N samples (n in training, M held out), P features, V targets, A alphas, R basis filters, Q as in `design`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.spectra import filter_basis, spectrum
+from fusiform.models.spectra import FilterBasis, filter_basis, spectrum
 
 __all__ = [
-    "Design",
     "Fold",
-    "Frame",
+    "LeaveOneOut",
     "Scoring",
-    "Solution",
-    "Targets",
-    "held_out_curves",
-    "make_design",
+    "Search",
+    "Training",
+    "decompose",
+    "fold_of",
+    "fold_scores",
     "make_fold",
-    "make_targets",
-    "solve",
-    "weights",
+    "make_leave_one_out",
+    "ridge_weights",
+    "scaled",
+    "scores",
 ]
 
 Scoring = Literal["mse", "r2", "pearson"]
 
 
+class Search(Protocol):
+    """Held-out samples that can be scored for a whole grid of alphas."""
+
+    @property
+    def basis(self) -> FilterBasis:
+        """The basis filters."""
+
+    def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
+        """Score of every alpha, [V, A], in units of the standardised targets; higher is better."""
+
+
 @dataclass(frozen=True)
-class Design:
-    """Features in the common frame.
+class Training:
+    """The training samples of a fold, decomposed.
 
     Args:
-        rows: [N, P] centred (with an intercept) and times the root of the sample weights.
-        root: [N] square roots of the sample weights.
-        mean: [P] weighted means that were taken off; zero without an intercept.
-        gram: [P, P] or [N, N].
-        dual: which of the two.
-        centred: there is an intercept.
+        train: [n] positions, a slice where they are contiguous.
+        test: [M] positions.
+        left: positions not trained on, whose part is taken off the total; None: covariates are made directly.
+        held: [M, Q] held-out rows on the eigenvectors.
+        values: [Q] eigenvalues.
+        vectors: [Q, Q].
     """
 
-    rows: Tensor
-    root: Tensor
-    mean: Tensor
-    gram: Tensor
-    dual: bool
-    centred: bool
+    train: slice | Tensor
+    test: slice | Tensor
+    left: slice | Tensor | None
+    held: Tensor
+    values: Tensor
+    vectors: Tensor
 
 
 @dataclass(frozen=True)
@@ -67,246 +75,262 @@ class Fold:
     """What predicts the held-out samples of one fold for a whole grid of alphas.
 
     Args:
-        train: [n] positions.
+        train: as in `Training`, like `test` and `left`.
         test: [M] positions.
-        left: [N - n] positions not trained on, whose part is taken off the total; None: covariates are made directly.
+        left: positions not trained on, or None.
         left_rows: [N - n, P] their rows of the design.
-        mean: [P] or, in the dual, empty: mean of the training rows along `root`.
+        level: [P] sum of the weighed training rows along `root`; empty in the dual.
+        size: sum of the training weights.
         operator: [R * M, Q].
-        mix: [A, R].
-        error: bound on the error of held-out predictions by mixing, relative to the target's rms.
+        turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
+        basis: of filters.
     """
 
-    train: Tensor
-    test: Tensor
-    left: Tensor | None
+    train: slice | Tensor
+    test: slice | Tensor
+    left: slice | Tensor | None
     left_rows: Tensor | None
-    mean: Tensor
+    level: Tensor
+    size: Tensor
     operator: Tensor
-    mix: Tensor
-    error: float
+    turn: Tensor | None
+    basis: FilterBasis
+
+    def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
+        """Held-out score of every alpha, [V, A]."""
+        mix = torch.as_tensor(self.basis.mix, device=total.device)
+        return scores(self.products(design, targets, self.covariates(design, targets, total)), mix, scoring)
+
+    def products(self, design: Design, targets: Targets, covariates: Tensor) -> Tensor:
+        """Basis predictions, target and intercept direction times each other, [V, R + 2, R + 2] in float64."""
+        mean = self._mean(design, targets)  # [V]
+        true = targets.rows[:, self.test] - mean[:, None] * design.root[self.test]  # [V, M]
+        root = design.root[self.test]
+        held = self.operator.shape[0] // self.basis.rank
+        buffer = covariates.new_empty(len(covariates), self.basis.rank + 2, held)
+        torch.mm(covariates, self.operator.T, out=buffer.view(len(covariates), -1)[:, : self.basis.rank * held])
+        buffer[:, -2] = true if self.turn is None else true @ self.turn
+        buffer[:, -1] = root if self.turn is None else root @ self.turn
+        products = torch.bmm(buffer, buffer.mT).double()
+        if self.turn is not None:  # what the rotation left out touches only the target and the root
+            products[:, -2, -2] = true.square().sum(1)
+            products[:, -2, -1] = products[:, -1, -2] = true @ root
+            products[:, -1, -1] = root.square().sum()
+        return products
+
+    def covariates(self, design: Design, targets: Targets, total: Tensor) -> Tensor:
+        """Covariates [V, Q] of the training rows about their mean: X'y (primal) or y (dual)."""
+        mean = self._mean(design, targets)
+        if design.dual:
+            return targets.rows[:, self.train] - mean[:, None] * design.root[self.train]
+        if self.left is None or self.left_rows is None:
+            inside = targets.rows[:, self.train] @ design.rows[self.train]
+        else:
+            inside = torch.addmm(total, targets.rows[:, self.left], self.left_rows, alpha=-1)
+        return inside.addr_(mean, self.level, alpha=-1) if design.centred else inside
+
+    def _mean(self, design: Design, targets: Targets) -> Tensor:
+        if not design.centred:
+            return torch.zeros_like(targets.rows[:, 0])
+        return targets.rows[:, self.train] @ design.root[self.train] / self.size
 
 
 @dataclass(frozen=True)
-class Targets:
-    """Some targets in the common frame, standardised so that float32 is safe whatever their units.
+class LeaveOneOut:
+    """Every sample held out alone, in closed form: its residual over one minus its leverage.
 
     Args:
-        rows: [V, N].
-        mean: [V] weighted means; zero without an intercept.
-        scale: [V] root mean squares that were divided out; one for a target that does not vary.
+        operator: [R * N, Q], the basis of fitted values.
+        stretch: [A, N] 1 / (1 - leverage).
+        basis: of filters.
     """
 
-    rows: Tensor
-    mean: Tensor
-    scale: Tensor
+    operator: Tensor
+    stretch: Tensor
+    basis: FilterBasis
+
+    def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
+        """Score of every alpha, [V, A], over all samples at once (a sample alone has no r2)."""
+        mix = torch.as_tensor(self.basis.mix).to(total)
+        step = max(1, 2**24 // self.stretch.numel())
+        edges = range(0, len(total), step)
+        parts = [self._part(design, targets.rows[i : i + step], total[i : i + step], mix, scoring) for i in edges]
+        return torch.cat(parts)
+
+    def _part(self, design: Design, rows: Tensor, total: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
+        fitted = (total @ self.operator.T).view(len(rows), self.basis.rank, -1)
+        error = (rows[:, None] - mix @ fitted) * self.stretch  # [V, A, N]
+        pred = torch.cat([rows[:, None] - error, rows[:, None], design.root.expand_as(rows)[:, None]], dim=1)
+        every = torch.eye(len(mix), device=rows.device, dtype=torch.float64)
+        return scores(torch.bmm(pred, pred.mT).double(), every, scoring)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where and how finely to compute."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What was found for a batch of targets.
-
-    Args:
-        curves: [A, V] held-out score of each alpha, mean over folds, higher is better.
-        best: [V] index of the chosen alpha.
-        weights: [V, P] weights or, in the dual, [V, N] weights on the rows of the design.
-        intercept: [V].
-    """
-
-    curves: NDArray[np.float64]
-    best: NDArray[np.int64]
-    weights: NDArray[Any]
-    intercept: NDArray[Any]
-
-
-def make_design(X: NDArray[Any], weight: NDArray[Any] | None, *, centred: bool, dual: bool, frame: Frame) -> Design:
-    """Centre and weigh the features [N, P] and make their Gram matrix."""
-    rows = torch.tensor(X, device=frame.device, dtype=frame.dtype)
-    weight = np.ones(len(X)) if weight is None else weight
-    root = torch.as_tensor(np.sqrt(weight)).to(frame.device, frame.dtype)
-    share = root.square() / root.square().sum()
-    mean = share @ rows if centred else torch.zeros_like(rows[0])
-    rows = (rows - mean) * root[:, None]
-    return Design(rows, root, mean, rows @ rows.T if dual else rows.T @ rows, dual, centred)
-
-
-def make_fold(design: Design, split: Split, alphas: NDArray[np.float64], tolerance: float) -> Fold:
-    """Decompose the training Gram matrix of a fold, once for all alphas and targets.
+def make_fold(
+    design: Design, split: Split, alphas: NDArray[np.float64], tolerance: float, precise: bool = True
+) -> Fold:
+    """Decompose the training samples of a fold and make what predicts its held-out ones for a grid of alphas.
 
     Args:
         design: the features.
         split: positions of training and of held-out samples.
         alphas: [A].
-        tolerance: largest error of held-out predictions by mixing basis filters, relative to the target's rms.
+        tolerance: bound on the error of held-out predictions by mixing basis filters, relative to the target's rms.
+        precise: decompose in float64 whatever the precision of the design.
     """
-    train, test = (torch.as_tensor(rows, device=design.rows.device) for rows in split)
+    return fold_of(design, decompose(design, split, precise), alphas, tolerance)
+
+
+def decompose(design: Design, split: Split, precise: bool = True) -> Training:
+    """Decompose the training Gram matrix of a fold, once for all alphas and targets."""
+    train, test = (_positions(rows, design) for rows in split)
     left = _left_out(split, design)
-    gram, held, mean = (_dual_fold if design.dual else _primal_fold)(design, train, test, left)
-    values, vectors = spectrum(gram)
-    rotated = held @ vectors  # [M, Q]
-    reach = rotated.norm(dim=0) if design.dual else rotated.norm(dim=0) * values.sqrt()
+    gram, held = _dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
+    values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
+    return Training(train, test, left, held.to(vectors) @ vectors, values, vectors)
+
+
+def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tolerance: float) -> Fold:
+    """What predicts the held-out samples of a decomposed fold."""
+    train, test, left = training.train, training.test, training.left
+    reach = training.held.norm(dim=0) * (1 if design.dual else training.values.sqrt())
     scale = float(design.root[test].norm() / design.root[train].norm())
-    basis = filter_basis(_numpy(values), _numpy(reach), alphas, tolerance * scale)
-    stack = torch.as_tensor(basis.basis).to(rotated)[:, None, :] * rotated  # [R, M, Q]
+    basis = filter_basis(to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale)
+    turn, held = _fewer_rows(training.held.to(design.root.dtype))
     return Fold(
-        train,
-        test,
-        left,
-        None if left is None or design.dual else design.rows[left],
-        mean,
-        stack.reshape(-1, stack.shape[2]) @ vectors.T,
-        torch.as_tensor(basis.mix, device=rotated.device),
-        basis.error / scale,
+        train=train,
+        test=test,
+        left=left,
+        left_rows=None if left is None or design.dual else design.rows[left],
+        level=design.rows[train].T @ design.root[train],
+        size=design.root[train].square().sum(),
+        operator=_operator(basis, held, training.vectors, design),
+        turn=turn,
+        basis=basis,
     )
 
 
-def make_targets(Y: NDArray[Any], design: Design) -> Targets:
-    """Centre, scale and weigh some targets, [N, V]."""
-    raw = torch.tensor(Y.T, device=design.rows.device, dtype=torch.float64)  # [V, N]
-    share = (design.root.square() / design.root.square().sum()).double()
-    mean = raw @ share if design.centred else torch.zeros_like(raw[:, 0])
-    raw = raw - mean[:, None]
-    scale = (raw.square() @ share).sqrt()
-    scale = torch.where(scale <= 1e-12 * mean.abs(), 1.0, scale)  # also where all is zero
-    rows = (raw / scale[:, None]).to(design.rows.dtype) * design.root
-    return Targets(rows.contiguous(), mean, scale)
+def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: float) -> LeaveOneOut:
+    """Decompose the whole Gram matrix, once for all samples, alphas and targets.
 
-
-def held_out_curves(fold: Fold, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
-    """Held-out score of every alpha in one fold, [V, A], in units of the standardised targets; higher is better.
-
-    Basis predictions, the target and the intercept's direction stand in one buffer; their products with each other,
-    [R + 2, R + 2] for each target, hold all that any alpha's score needs.
+    The weighed leverage of sample i is sum_q u_iq^2 s_q / (s_q + alpha), plus its share of the weights with an
+    intercept; its left-out residual is the fitted one over one minus that (Allen 1974, Technometrics 16).
     """
-    root = design.root[fold.train]
-    level = targets.rows[:, fold.train] @ root / root.square().sum()  # [V]
-    level = level if design.centred else torch.zeros_like(level)
-    covariates = _covariates(fold, design, targets.rows, total, level)
-    count, rank, held = len(covariates), fold.mix.shape[1], len(fold.test)
-    buffer = covariates.new_empty(count, rank + 2, held)
-    torch.mm(covariates, fold.operator.T, out=buffer.view(count, -1)[:, : rank * held])
-    buffer[:, rank] = targets.rows[:, fold.test] - level[:, None] * design.root[fold.test]
-    buffer[:, rank + 1] = design.root[fold.test]
-    return _scores(torch.bmm(buffer, buffer.mT).double(), fold.mix, scoring)
+    values, vectors = spectrum(design.gram)
+    held = design.gram if design.dual else design.rows.double()
+    rotated = held @ vectors  # [N, Q]; u sqrt(s), or u s
+    power = rotated.square() if not design.dual else vectors.square() * values
+    grid = torch.as_tensor(alphas, device=values.device)[:, None]
+    share = design.root.double().square() / design.root.double().square().sum()
+    leverage = (1 / (values + grid)) @ power.T + (share if design.centred else 0.0)  # [A, N]
+    reach = rotated.norm(dim=0) * (1 if design.dual else values.sqrt())
+    stretch = 1 / (1 - leverage).clamp(min=1e-12)
+    basis = filter_basis(to_numpy(values), to_numpy(reach), alphas, tolerance / float(stretch.max().clamp(max=100)))
+    return LeaveOneOut(_operator(basis, rotated, vectors, design), stretch.to(design.root.dtype), basis)
 
 
-def weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor) -> Tensor:
+def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor) -> Tensor:
     """Ridge weights [V, Q] of every target at its own alpha [V], from covariates [V, Q] and a spectrum."""
-    total = values + alphas[:, None]
-    null = total <= len(values) * torch.finfo(values.dtype).eps * values.max()
+    total = values + alphas[:, None].to(values)
+    null = (alphas[:, None] == 0) & (total <= len(values) * torch.finfo(values.dtype).eps * values.max())
     return (covariates @ vectors * torch.where(null, 0.0, 1 / total)) @ vectors.T
 
 
-def solve(
-    design: Design,
-    folds: Sequence[Fold],
-    Y: NDArray[Any],
-    alphas: NDArray[np.float64],
-    scoring: Scoring,
-    batch: int,
-) -> Iterator[tuple[slice, Solution]]:
-    """Choose each target's alpha by its held-out score and solve for its weights, a batch of targets at a time."""
-    values, vectors = spectrum(design.gram)
-    grid = torch.as_tensor(alphas).to(values)
-    for start in range(0, Y.shape[1], batch):
-        columns = slice(start, min(start + batch, Y.shape[1]))
-        targets = make_targets(Y[:, columns], design)
-        total = targets.rows if design.dual else targets.rows @ design.rows
-        curves = torch.stack([held_out_curves(fold, design, targets, total, scoring) for fold in folds]).mean(0)
-        best = curves.argmax(1)
-        found = weights(total, values, vectors, grid[best]) * targets.scale[:, None].to(total)
-        yield columns, _solution(design, targets, curves, best, found, scoring)
+def scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
+    """Scores [V, A] from the products [V, R + 2, R + 2] of basis predictions, target and root with each other.
 
-
-def _solution(
-    design: Design, targets: Targets, curves: Tensor, best: Tensor, found: Tensor, scoring: Scoring
-) -> Solution:
-    if scoring == "mse":
-        curves = curves * targets.scale[:, None].square()
-    offset = found @ (design.rows @ design.mean if design.dual else design.mean)
-    intercept = (targets.mean - offset.double()).to(found)
-    return Solution(_numpy(curves.T), best.cpu().numpy(), found.cpu().numpy(), intercept.cpu().numpy())
-
-
-def _covariates(fold: Fold, design: Design, rows: Tensor, total: Tensor, level: Tensor) -> Tensor:
-    """Covariates [V, Q] of the training rows: X'y (primal) or y (dual), both about the training mean."""
-    if design.dual:
-        return rows[:, fold.train] - level[:, None] * design.root[fold.train]
-    if fold.left is None or fold.left_rows is None:
-        inside = rows[:, fold.train] @ design.rows[fold.train]
-    else:
-        inside = total - rows[:, fold.left] @ fold.left_rows
-    if not design.centred:
-        return inside
-    return inside - torch.outer(level * design.root[fold.train].square().sum(), fold.mean)
-
-
-def _left_out(split: Split, design: Design) -> Tensor | None:
-    """Positions to take off the total, where they are fewer than the training samples and none is trained on twice."""
-    train, _ = split
-    count = len(design.rows)
-    left = np.setdiff1d(np.arange(count), train)
-    if len(left) + len(train) != count or len(left) >= len(train):
-        return None
-    return torch.as_tensor(left, device=design.rows.device)
-
-
-def _primal_fold(design: Design, train: Tensor, test: Tensor, left: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Training Gram [P, P], held-out rows [M, P] and training mean [P], about that mean."""
-    rows, root = design.rows[train], design.root[train]
-    gram = rows.T @ rows if left is None else design.gram - design.rows[left].T @ design.rows[left]
-    if not design.centred:
-        return gram, design.rows[test], torch.zeros_like(design.mean)
-    size = root.square().sum()
-    mean = root @ rows / size
-    return gram - size * torch.outer(mean, mean), design.rows[test] - torch.outer(design.root[test], mean), mean
-
-
-def _dual_fold(design: Design, train: Tensor, test: Tensor, left: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Training Gram [n, n], that of held-out with training rows [M, n], about the training mean; no mean is needed."""
-    gram, held = design.gram[train[:, None], train], design.gram[test[:, None], train]
-    if not design.centred:
-        return gram, held, design.mean[:0]
-    root = design.root[train]
-    unit = root / root.norm()
-    level = gram @ unit  # [n]
-    held = held - torch.outer(design.root[test] / root.norm(), level)
-    gram = gram - torch.outer(unit, level) - torch.outer(level, unit) + unit @ level * torch.outer(unit, unit)
-    return gram, held - torch.outer(held @ unit, unit), design.mean[:0]
-
-
-def _scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
-    """Scores [V, A] from the products [V, R + 2, R + 2] of basis predictions, target and root with each other."""
-    rank = mix.shape[1]
-    inner, cross = products[:, :rank, :rank], products[:, :rank, rank] @ mix.T  # cross: [V, A] prediction . target
-    power = ((mix @ inner) * mix).sum(2)  # [V, A] prediction . prediction
-    size = products[:, rank + 1, rank + 1, None]  # sum of the sample weights
-    own = products[:, rank, rank, None]
+    Args:
+        products: in float64.
+        mix: [A, R], or [V, A, R] where each target has its own alphas.
+        scoring: which score.
+    """
+    inner, cross, level = products[:, :-2, :-2], mix @ products[:, :-2, -2:-1], mix @ products[:, :-2, -1:]
+    power, cross, level = ((mix @ inner) * mix).sum(2), cross[..., 0], level[..., 0]  # [V, A]
+    own, size = products[:, -2, -2, None], products[:, -1, -1, None]
     error = (power - 2 * cross + own).clamp(min=0)
     if scoring == "mse":
         return -error / size
-    spread = own - products[:, rank, rank + 1, None].square() / size
+    mean = products[:, -2, -1, None] / size
+    spread = own - mean.square() * size
     if scoring == "r2":
         return _ratio(spread - error, spread, own)
-    level = products[:, :rank, rank + 1] @ mix.T  # [V, A] sum of the predictions
-    shared = cross - level * products[:, rank, rank + 1, None] / size
     varied = (power - level.square() / size).clamp(min=0)
-    return _ratio(shared, (varied * spread).sqrt(), (power * own).sqrt())
+    return _ratio(cross - level * mean, (varied * spread).sqrt(), (power * own).sqrt())
+
+
+def fold_scores(
+    searches: Sequence[Search], design: Design, targets: Targets, total: Tensor, scoring: Scoring
+) -> Tensor:
+    """Scores of every fold, [F, V, A], in the units of the targets."""
+    found = torch.stack([search.curves(design, targets, total, scoring) for search in searches])
+    return found * targets.scale[:, None].square() if scoring == "mse" else found
+
+
+def scaled(design: Design, scale: Tensor, gram: Tensor) -> Design:
+    """The design with features times `scale` [P], whose Gram matrix is `gram`."""
+    rows = design.rows if design.dual else design.rows * scale.to(design.rows)
+    return replace(design, rows=rows, gram=gram, scale=scale)
+
+
+def _operator(basis: FilterBasis, rotated: Tensor, vectors: Tensor, design: Design) -> Tensor:
+    """What turns covariates into basis predictions, [R * M, Q]."""
+    filters = torch.as_tensor(basis.basis).to(rotated)
+    stack = (filters[:, None, :] * rotated).to(design.root.dtype)  # [R, M, Q]
+    return stack.reshape(-1, stack.shape[2]) @ vectors.to(design.root.dtype).T
+
+
+def _fewer_rows(rotated: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Held-out rows [M, Q] as Q rows that predict the same up to a rotation, where that is fewer."""
+    if len(rotated) <= 1.25 * rotated.shape[1]:
+        return None, rotated
+    turn, fewer = torch.linalg.qr(rotated)
+    return turn, fewer
+
+
+def _positions(rows: NDArray[np.int64], design: Design) -> slice | Tensor:
+    """Positions, as a slice (whose rows are read in place) where they are contiguous."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return torch.as_tensor(rows, device=design.root.device)
+
+
+def _left_out(split: Split, design: Design) -> slice | Tensor | None:
+    """Positions to take off the total, where they are fewer than the training samples and none is trained on twice."""
+    train, _ = split
+    left = np.setdiff1d(np.arange(len(design.root)), train)
+    if len(left) + len(train) != len(design.root) or len(left) >= len(train) or not len(left):
+        return None
+    return _positions(left, design)
+
+
+def _primal_parts(
+    design: Design, train: slice | Tensor, test: slice | Tensor, left: slice | Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Training Gram [P, P] and held-out rows [M, P] about the training mean, in float64."""
+    root, held = design.root[train].double(), design.rows[test].double()
+    inside = design.rows[train].double() if left is None else design.rows[left].double()
+    gram = inside.T @ inside if left is None else torch.addmm(design.gram, inside.T, inside, alpha=-1)
+    if not design.centred:
+        return gram, held
+    size = root.square().sum()
+    mean = (design.rows[train].T @ design.root[train]).double() / size
+    return gram.addr_(mean, mean, alpha=-float(size)), torch.addr(held, design.root[test].double(), mean, alpha=-1)
+
+
+def _dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Training Gram [n, n] and that of held-out with training rows [M, n], about the training mean."""
+    inside, outside = (torch.as_tensor(rows, device=design.gram.device) for rows in (train, test))
+    gram, held = design.gram[inside[:, None], inside], design.gram[outside[:, None], inside]
+    if not design.centred:
+        return gram, held
+    root = design.root.double()
+    unit = root[inside] / root[inside].norm()
+    level = gram @ unit  # [n]
+    held = held - torch.outer(root[outside] / root[inside].norm(), level)
+    gram = gram - torch.outer(unit, level) - torch.outer(level, unit) + unit @ level * torch.outer(unit, unit)
+    return gram, held - torch.outer(held @ unit, unit)
 
 
 def _ratio(top: Tensor, bottom: Tensor, whole: Tensor) -> Tensor:
     """Their ratio; zero where the bottom is nothing but rounding of the whole: a constant explains nothing."""
     flat = bottom <= 1e-10 * whole
     return torch.where(flat, 0.0, top / torch.where(flat, 1.0, bottom))
-
-
-def _numpy(values: Tensor) -> NDArray[np.float64]:
-    return np.asarray(values.double().cpu().numpy())

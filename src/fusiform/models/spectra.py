@@ -24,11 +24,13 @@ class FilterBasis:
     Args:
         basis: [R, Q] basis filters on the eigenvalues.
         mix: [A, R] weights of the basis filters for each alpha.
+        projection: [Q, R]; `filters @ projection` is the mix of any other filters in reach of the basis.
         error: bound on the norm of the error of what the filters predict, for a target of norm one and any alpha.
     """
 
     basis: NDArray[np.float64]
     mix: NDArray[np.float64]
+    projection: NDArray[np.float64]
     error: float
 
     @property
@@ -84,4 +86,5 @@ def filter_basis(
     tails = np.sqrt(np.cumsum(np.square(left * size)[:, ::-1], axis=1)[:, ::-1].max(0))  # error left by the first r
     errors = np.append(tails, 0.0)
     rank = max(1, int(np.argmax(errors <= tolerance)))
-    return FilterBasis(right[:rank] / weight, left[:, :rank] * size[:rank], float(errors[rank]))
+    basis, mix = right[:rank] / weight, left[:, :rank] * size[:rank]
+    return FilterBasis(basis, mix, (right[:rank] * weight).T, float(errors[rank]))

@@ -1,0 +1,179 @@
+"""Features and targets in the frame in which ridge is solved.
+
+Rows are centred (with an intercept) and multiplied by the square root of their sample weight, so that weighted ridge
+becomes plain ridge; `root` [N] holds those square roots and is the direction of the intercept. Targets stand in rows.
+
+Primal: the Gram matrix is X'X [P, P], the covariates of a target are X'y, weights fall on features.
+Dual: the Gram matrix is XX' [N, N], the covariates are y itself, weights fall on samples; X' carries them to features.
+
+Shapes: N samples, P features, V targets, Q = P (primal) or N (dual).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusiform.errors import DataError
+
+__all__ = ["BLOCK", "Design", "Frame", "Targets", "blocks", "make_design", "make_targets", "to_numpy"]
+
+BLOCK = 1 << 22  # numbers read and converted at a time
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where and how finely to compute."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Design:
+    """Features in the common frame.
+
+    Args:
+        source: [N, P] as handed in.
+        rows: [N, P] centred and weighed; in the dual empty, [N, 0]: columns are then read from the source as needed.
+        root: [N] square roots of the sample weights.
+        mean: [P] weighted means that were taken off; zero without an intercept.
+        gram: [Q, Q] in float64, the one place where float32 loses digits that matter.
+        dual: which of the two forms.
+        centred: there is an intercept.
+        scale: [P] factors on the features, or None; the penalty of a feature is divided by its square.
+    """
+
+    source: Any
+    rows: Tensor
+    root: Tensor
+    mean: Tensor
+    gram: Tensor
+    dual: bool
+    centred: bool
+    scale: Tensor | None = None
+
+    def columns(self, chosen: slice) -> Tensor:
+        """Some columns of the rows, [N, p]."""
+        if not self.dual:
+            return self.rows[:, chosen]
+        part = torch.tensor(np.asarray(self.source[:, chosen]), device=self.root.device, dtype=torch.float64)
+        part = (part - self.mean[chosen]) * self.root.double()[:, None]
+        return (part if self.scale is None else part * self.scale[chosen]).to(self.root.dtype)
+
+    @cached_property
+    def mean_covariates(self) -> Tensor:
+        """Covariates of the mean sample, [Q]: what weights [V, Q] predict of it is their product."""
+        mean = self.mean if self.scale is None else self.mean * self.scale
+        if not self.dual:
+            return mean.to(self.root.dtype)
+        parts = [self.columns(part).double() @ mean[part] for part in blocks(len(mean), len(self.root))]
+        return torch.stack(parts).sum(0).to(self.root.dtype)
+
+    def total(self, targets: "Targets") -> Tensor:
+        """Covariates of all samples, [V, Q]."""
+        return targets.rows if self.dual else targets.rows @ self.rows
+
+    def on_features(self, weights: Tensor) -> Tensor:
+        """Weights [V, Q] as weights on the features of the source, [V, P]."""
+        if self.dual:
+            parts = [weights @ self.columns(part) for part in blocks(len(self.mean), len(self.root))]
+            weights = torch.cat(parts, dim=1)
+        return weights if self.scale is None else weights * self.scale.to(weights)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Some targets in the common frame, standardised so that float32 is safe whatever their units.
+
+    Args:
+        rows: [V, N].
+        mean: [V] weighted means; zero without an intercept.
+        scale: [V] root mean squares that were divided out; one for a target that does not vary.
+        valid: [V] false where a target has a NaN; it is zero here.
+    """
+
+    rows: Tensor
+    mean: Tensor
+    scale: Tensor
+    valid: Tensor
+
+
+def make_design(X: Any, weight: NDArray[Any] | None, *, centred: bool, dual: bool, frame: Frame) -> Design:
+    """Read the features [N, P] once, in blocks, and make their Gram matrix.
+
+    Args:
+        X: anything sliced like an array.
+        weight: [N] sample weights; None: all one.
+        centred: there is an intercept.
+        dual: the form.
+        frame: device and precision.
+    """
+    weight = np.ones(X.shape[0]) if weight is None else weight
+    root = torch.as_tensor(np.sqrt(weight)).to(frame.device, frame.dtype)
+    mean = _mean(X, weight) if centred else np.zeros(X.shape[1])
+    make = _dual_design if dual else _primal_design
+    return make(X, root, torch.as_tensor(mean, device=frame.device), centred)
+
+
+def make_targets(raw: NDArray[Any], design: Design) -> Targets:
+    """Centre, scale and weigh some targets, [N, V]. Those with a NaN are set to zero and marked.
+
+    Raises:
+        DataError: a value is infinite.
+    """
+    rows = torch.tensor(raw.T, device=design.root.device, dtype=torch.float64)  # [V, N]
+    if rows.isinf().any():
+        raise DataError("responses hold infinite values; drop or replace them first (only NaN marks a missing target)")
+    valid = ~rows.isnan().any(1)
+    rows[~valid] = 0.0
+    share = (design.root.square() / design.root.square().sum()).double()
+    mean = rows @ share if design.centred else torch.zeros_like(rows[:, 0])
+    rows -= mean[:, None]
+    scale = (rows.square() @ share).sqrt()
+    scale = torch.where(scale <= 1e-12 * mean.abs(), 1.0, scale)  # also where all is zero
+    rows /= scale[:, None]
+    return Targets(rows.to(design.root.dtype) * design.root, mean, scale, valid)
+
+
+def blocks(count: int, width: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices that cover `count` rows of `width` numbers in blocks of about `size` numbers."""
+    step = max(1, size // max(1, width))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def to_numpy(values: Tensor) -> NDArray[np.float64]:
+    """A tensor as a float64 array."""
+    return np.asarray(values.double().cpu().numpy())
+
+
+def _mean(X: Any, weight: NDArray[Any]) -> NDArray[np.float64]:
+    share = weight / weight.sum()
+    parts = [share[rows] @ np.asarray(X[rows], dtype=np.float64) for rows in blocks(*X.shape)]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def _primal_design(X: Any, root: Tensor, mean: Tensor, centred: bool) -> Design:
+    rows = root.new_empty(tuple(X.shape))
+    gram = mean.new_zeros(len(mean), len(mean))
+    for part in blocks(*X.shape):
+        block = torch.tensor(np.asarray(X[part]), device=root.device, dtype=torch.float64)
+        rows[part] = (block - mean).to(root.dtype) * root[part, None]
+        exact = rows[part].double()
+        gram.addmm_(exact.T, exact)
+    return Design(X, rows, root, mean, gram, dual=False, centred=centred)
+
+
+def _dual_design(X: Any, root: Tensor, mean: Tensor, centred: bool) -> Design:
+    empty = Design(
+        X, root[:, None][:, :0], root, mean, mean.new_zeros(len(root), len(root)), dual=True, centred=centred
+    )
+    for part in blocks(len(mean), len(root)):
+        exact = empty.columns(part).double()
+        empty.gram.addmm_(exact, exact.T)
+    return empty

@@ -1,0 +1,115 @@
+"""Fractional ridge: penalties given as the length of the weights, a fraction of their unpenalised length.
+
+Rokem & Kay 2020, GigaScience 9. A fraction means the same for every target, where an alpha does not; each target's
+alpha is found in each fold, and held-out predictions come from the same few basis filters as a grid of alphas.
+
+Shapes: V targets, A fractions, Q eigenvalues.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fusiform.errors import SettingsError
+from fusiform.models.design import Design, Targets, to_numpy
+from fusiform.models.fitting import Spectrum
+from fusiform.models.folds import Split
+from fusiform.models.solvers import Fold, Scoring, Search, decompose, fold_of, scores
+from fusiform.models.spectra import FilterBasis
+
+__all__ = ["FractionFold", "Fractions", "alphas_of_fractions"]
+
+DECADES = 8  # alphas are looked for this far below the smallest and above the largest eigenvalue
+NEWTON = 4  # steps that polish an alpha found on the grid
+
+
+@dataclass(frozen=True)
+class FractionFold:
+    """A fold in which every target has alphas of its own.
+
+    Args:
+        fold: whose basis filters reach all alphas from zero on.
+        whole: spectrum of the fold's training samples.
+        fractions: [A].
+        basis: of the fold.
+    """
+
+    fold: Fold
+    whole: Spectrum
+    fractions: NDArray[np.float64]
+    basis: FilterBasis
+
+    def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
+        """Held-out score of every fraction, [V, A]."""
+        covariates = self.fold.covariates(design, targets, total)
+        fractions = torch.as_tensor(self.fractions, device=total.device).expand(len(total), -1)
+        alphas = alphas_of_fractions(fractions, covariates, self.whole)  # [V, A]
+        projection = torch.as_tensor(self.basis.projection, device=total.device)
+        mix = _filters(self.whole.values, alphas) @ projection  # [V, A, R]
+        return scores(self.fold.products(design, targets, covariates), mix, scoring)
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """A grid of fractions, [A], above 0 and at most 1."""
+
+    values: NDArray[np.float64]
+
+    def search(self, design: Design, split: Split, tolerance: float, precise: bool) -> Search:
+        """What scores them all on one fold."""
+        training = decompose(design, split)
+        fold = fold_of(design, training, _grid(to_numpy(training.values)), tolerance)
+        return FractionFold(
+            fold, Spectrum(training.values, training.vectors.to(design.root.dtype)), self.values, fold.basis
+        )
+
+    def leave_one_out(self, design: Design, tolerance: float) -> Search:
+        """Not in closed form: each target has alphas of its own, and with them leverages."""
+        raise SettingsError(
+            "cv='loo' has a closed form for alphas only; give alphas=, or a number of folds with fracs="
+        )
+
+    def alphas(self, best: Tensor, total: Tensor, spectrum: Spectrum) -> Tensor:
+        """Each target's alpha, [V]."""
+        chosen = torch.as_tensor(self.values, device=best.device)[best]
+        return alphas_of_fractions(chosen[:, None], total, spectrum)[:, 0]
+
+
+def alphas_of_fractions(fractions: Tensor, covariates: Tensor, whole: Spectrum) -> Tensor:
+    """The alphas [V, A] at which the weights are those fractions [V, A] of their unpenalised length."""
+    power = (covariates @ whole.vectors).double().square()  # [V, Q]
+    grid = torch.as_tensor(_grid(to_numpy(whole.values)), device=power.device)[1:]
+    free = power @ _filters(whole.values, grid.new_zeros(1)).square().T  # [V, 1] squared length at alpha zero
+    free = torch.where(free > 0, free, 1.0)
+    length = (power @ _filters(whole.values, grid).square().T / free).sqrt()  # [V, G], falls with alpha
+    place = torch.searchsorted(-length, -fractions).clamp(max=len(grid) - 1)
+    logs = grid.log()[place]
+    for _ in range(NEWTON):
+        logs = logs - _newton(logs, power, free, whole.values, fractions)
+    return torch.where(fractions >= 1, 0.0, logs.exp())
+
+
+def _newton(logs: Tensor, power: Tensor, free: Tensor, values: Tensor, fractions: Tensor) -> Tensor:
+    """The step in log alpha towards log length = log fraction, [V, A]; at most one e-fold."""
+    inverse = 1 / (values + logs.exp()[..., None])  # [V, A, Q]
+    squared = inverse.square() * power[:, None]
+    length, slope = squared.sum(2), (squared * inverse).sum(2) * -logs.exp()  # slope: half the change of length
+    step = 0.5 * (length / free / fractions.square()).clamp(min=1e-300).log() * length / slope
+    return torch.nan_to_num(step).clamp(-1, 1)
+
+
+def _filters(values: Tensor, alphas: Tensor) -> Tensor:
+    """1 / (s + alpha), [..., Q]; zero where both are zero beyond rounding."""
+    total = values + alphas[..., None]
+    null = (alphas[..., None] == 0) & (total <= len(values) * torch.finfo(torch.float64).eps * values.max())
+    return torch.where(null, 0.0, 1 / torch.where(null, 1.0, total))
+
+
+def _grid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Zero, and alphas that reach well beyond both ends of a spectrum."""
+    top = max(values.max(initial=0.0), np.finfo(np.float64).tiny * 1e30)
+    low = values[values > len(values) * np.finfo(np.float64).eps * top].min(initial=top)
+    return np.append(0.0, np.geomspace(low / 10**DECADES, top * 10**DECADES, 400))

@@ -1,0 +1,111 @@
+"""What a ridge fit found, in memory or in a folder to which finished batches of targets are added.
+
+A folder holds plain `.npy` files and `manifest.json`, which says how many targets are finished and of which fit. The
+manifest is replaced after each batch, so a fit that was stopped goes on behind the last one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fusiform.errors import LayoutError, SettingsError
+from fusiform.files import read_json, write_json
+
+__all__ = ["Results"]
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Results:
+    """Arrays that are filled from the first target on.
+
+    Args:
+        arrays: name -> array whose last axis, or first for names in `rows_first`, is the targets'.
+        done: finished targets.
+        folder: where they lie, or None.
+        key: what identifies the fit.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    done: int = 0
+    folder: Path | None = None
+    key: dict[str, Any] | None = None
+
+    @classmethod
+    def open(
+        cls, shapes: Mapping[str, tuple[tuple[int, ...], DTypeLike]], folder: Path | str | None, key: dict[str, Any]
+    ) -> "Results":
+        """Results to be filled: new ones, or those that the folder holds of the same fit.
+
+        Args:
+            shapes: name -> shape and type; targets are the first axis.
+            folder: None keeps them in memory.
+            key: what identifies the fit; JSON.
+
+        Raises:
+            SettingsError: the folder holds another fit.
+        """
+        if folder is None:
+            return cls({name: np.empty(shape, dtype) for name, (shape, dtype) in shapes.items()}, key=key)
+        folder = Path(folder)
+        if (folder / MANIFEST).exists():
+            return cls._resume(folder, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape)
+            for name, (shape, dtype) in shapes.items()
+        }
+        results = cls(arrays, 0, folder, key)
+        results.commit(0)
+        return results
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Results":
+        """Finished results, memory-mapped.
+
+        Raises:
+            LayoutError: the folder holds none, or an unfinished fit.
+        """
+        folder = Path(folder)
+        if not (folder / MANIFEST).exists():
+            raise LayoutError(f"{folder} holds no saved ridge fit ({MANIFEST} is missing); give the folder of one")
+        manifest = read_json(folder / MANIFEST)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["arrays"]}
+        count = len(next(iter(arrays.values())))
+        if manifest["done"] != count:
+            raise LayoutError(
+                f"the fit in {folder} was stopped after {manifest['done']} of {count} targets; run the same fit with "
+                "this folder to finish it"
+            )
+        return cls(arrays, count, folder, manifest["key"])
+
+    @classmethod
+    def _resume(cls, folder: Path, key: dict[str, Any]) -> "Results":
+        manifest = read_json(folder / MANIFEST)
+        names = [name for name in {**key, **manifest["key"]} if key.get(name) != manifest["key"].get(name)]
+        if names:
+            raise SettingsError(
+                f"{folder} holds a fit that differs in {', '.join(names)} (there {manifest['key'].get(names[0])!r}, "
+                f"now {key.get(names[0])!r}); give another folder or remove this one"
+            )
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in manifest["arrays"]}
+        return cls(arrays, manifest["done"], folder, key)
+
+    def write(self, stop: int, parts: dict[str, NDArray[Any]]) -> None:
+        """Add the targets from `done` up to `stop`, of every array."""
+        for name, values in parts.items():
+            self.arrays[name][self.done : stop] = values
+        self.commit(stop)
+
+    def commit(self, done: int) -> None:
+        """Note how many targets are finished; on disk, after their numbers have been written."""
+        self.done = done
+        if self.folder is not None:
+            for array in self.arrays.values():
+                array.flush()  # type: ignore[attr-defined]
+            write_json(self.folder / MANIFEST, {"done": done, "arrays": list(self.arrays), "key": self.key})

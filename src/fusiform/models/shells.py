@@ -1,0 +1,251 @@
+"""What the ridge estimators share: reading inputs, checking settings, predicting, saving and loading."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+
+from fusiform.errors import DataError, SettingsError
+from fusiform.files import read_json, write_json
+from fusiform.models.design import Design, Frame, blocks
+from fusiform.models.planner import Weights
+from fusiform.models.results import Results
+
+__all__ = ["RidgeShell", "check_alphas", "check_weight", "find_frame", "fingerprint", "is_lazy", "weight_arrays"]
+
+MODEL = "model.json"
+
+
+class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A fitted linear model per target, whose weights may be dual, on disk, or not kept.
+
+    Subclasses set `results_` (arrays with a row per target), `features_mean_` [P] and, in the dual, `design_`.
+    """
+
+    results_: Results
+    features_mean_: NDArray[np.float64]
+    design_: Design | None
+
+    @property
+    def coef_(self) -> NDArray[Any]:
+        """Weights on the features, [V, P] ([P] if y was [N]); in the dual form they are made when asked for."""
+        check_is_fitted(self, "results_")
+        coef = np.concatenate(list(self._coef_parts()))
+        return np.asarray(coef[0] if self.single_ else coef)
+
+    @property
+    def intercept_(self) -> Any:
+        """[V] (a number if y was [N])."""
+        check_is_fitted(self, "results_")
+        intercept = self.results_.arrays["intercept"]
+        return intercept[0] if self.single_ else intercept
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict responses to features [N, P]: [N, V], or [N] if y was [N]. NaN for targets that had a NaN."""
+        check_is_fitted(self, "results_")
+        features = self._features(X, reset=False)
+        arrays = self.results_.arrays
+        if "coef" not in arrays and "dual_coef" not in arrays:
+            raise SettingsError("the weights were not kept, so nothing can be predicted; fit with keep_weights=True")
+        kernel = self.design_ is not None
+        parts = [
+            self._kernel(features[rows]) if kernel else self._centred(features[rows])
+            for rows in blocks(*features.shape)
+        ]
+        pred = np.concatenate(parts) @ arrays["dual_coef" if kernel else "coef"].T + arrays["mean"]
+        return np.asarray(pred[:, 0] if self.single_ else pred)
+
+    def save(self, folder: Path | str) -> None:
+        """Save what was found to a folder, from which `load` makes the model again.
+
+        Raises:
+            SettingsError: the folder holds another fit.
+        """
+        check_is_fitted(self, "results_")
+        arrays = dict(self.results_.arrays)
+        if arrays.pop("dual_coef", None) is not None:
+            arrays["coef"] = np.concatenate(list(self._coef_parts()))
+        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        saved = Results.open(shapes, folder, self.results_.key or {})
+        saved.write(len(arrays["mean"]), arrays)
+        self._save_state(Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """The model saved in a folder (also one that was given to `fit`); its weights stay on disk.
+
+        Raises:
+            LayoutError: the folder holds no finished fit.
+        """
+        results = Results.load(folder)
+        state = read_json(Path(folder) / MODEL)
+        model = cls(**state["settings"])
+        model.results_, model.design_ = results, None
+        model.n_features_in_, model.single_ = state["features"], state["single"]
+        model.features_mean_ = np.asarray(state["mean"])
+        model._restore(state)
+        return model
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Set what the subclass derives from the results."""
+
+    def _state(self) -> dict[str, Any]:
+        """What the subclass needs to be restored, as JSON."""
+        return {}
+
+    def _save_state(self, folder: Path) -> None:
+        settings = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
+        shared = {"settings": settings, "features": self.n_features_in_, "single": self.single_}
+        write_json(folder / MODEL, {**shared, "mean": self.features_mean_.tolist(), **self._state()})
+
+    def _coef_parts(self) -> Iterator[NDArray[Any]]:
+        """Weights on the features, in blocks of targets."""
+        arrays = self.results_.arrays
+        if "coef" in arrays:
+            yield arrays["coef"]
+        elif self.design_ is None:
+            raise SettingsError("the weights were not kept; fit with keep_weights=True to have them")
+        else:
+            dual = torch.as_tensor(arrays["dual_coef"], device=self.design_.root.device)
+            for part in blocks(len(dual), self.n_features_in_):
+                yield self.design_.on_features(dual[part]).cpu().numpy()
+
+    def _centred(self, X: NDArray[Any]) -> NDArray[Any]:
+        return (np.asarray(X) - self.features_mean_).astype(self.results_.arrays["coef"].dtype, copy=False)
+
+    def _kernel(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Products of new with fitted rows, [n, N]."""
+        design = self.design_
+        assert design is not None
+        kernel = design.root.new_zeros(len(X), len(design.root))
+        for part in blocks(X.shape[1], len(design.root)):
+            new = torch.tensor(np.asarray(X[:, part]) - self.features_mean_[part]).to(design.root)
+            new = new if design.scale is None else new * design.scale[part].to(new)
+            kernel += new @ design.columns(part).T
+        return np.asarray(kernel.cpu().numpy())
+
+    def _features(self, X: Any, *, reset: bool) -> Any:
+        """Features to be sliced: checked in memory, or left where they are."""
+        if not is_lazy(X):
+            return validate_data(self, X, reset=reset, dtype=(np.float64, np.float32))
+        if reset:
+            self.n_features_in_ = X.shape[1]
+        elif X.shape[1] != self.n_features_in_:
+            raise DataError(f"X has {X.shape[1]} features, but the model was fitted with {self.n_features_in_}")
+        return X
+
+    def _read(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Features [N, P] and responses [N, V]."""
+        if y is None:
+            raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self._features(X, reset=True)
+        if not is_lazy(y):
+            y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite="allow-nan", input_name="y")
+            y = y.astype(np.float64) if y.dtype.kind not in "fiu" else y
+        if y.ndim > 2:
+            raise DataError(f"y has the shape {y.shape}; wanted [N samples, V targets] or [N]")
+        check_consistent_length(X, y)
+        if X.shape[0] < 2:
+            raise DataError("found 1 sample, n_samples = 1; a ridge needs at least two to be fitted")
+        self.single_ = y.ndim == 1
+        return X, np.asarray(y)[:, None] if self.single_ else y
+
+    def _finish(self, design: Design, results: Results) -> None:
+        """Take over what was found, and say which targets could not be fitted."""
+        self.results_ = results
+        self.features_mean_ = design.mean.cpu().numpy()
+        dual = "dual_coef" in results.arrays
+        self.design_ = replace(design, gram=design.gram[:0]) if dual else None
+        missing = int(np.isnan(results.arrays["intercept"]).sum())
+        if missing == len(results.arrays["intercept"]):
+            raise DataError(
+                f"y holds NaN in every target ({missing}); drop the samples or targets with missing responses"
+            )
+        if missing:
+            warnings.warn(f"{missing} targets hold NaN and were not fitted; their predictions are NaN", stacklevel=3)
+        if results.folder is not None:
+            self._save_state(results.folder)
+
+
+def is_lazy(values: Any) -> bool:
+    """Whether an array lies on disk (memory map, zarr, HDF5) and is to be read in blocks."""
+    return not issparse(values) and (isinstance(values, np.memmap) or hasattr(values, "chunks"))
+
+
+def find_frame(device: str, dtype: str | None, X: Any) -> Frame:
+    """Device and precision to compute on and in."""
+    if dtype not in (None, "float32", "float64"):
+        raise SettingsError(f"dtype is {dtype!r}; wanted 'float32', 'float64' or None")
+    if dtype is None:
+        dtype = "float32" if X.dtype in (np.float32, np.float16) else "float64"
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError) as reason:
+        raise SettingsError(
+            f"device {device!r} cannot be used ({str(reason).splitlines()[0]}); give 'auto' or 'cpu'"
+        ) from reason
+    return Frame(where, torch.float64 if dtype == "float64" else torch.float32)
+
+
+def check_alphas(alphas: ArrayLike, name: str = "alphas", top: float = np.inf) -> NDArray[np.float64]:
+    """A grid of finite numbers above zero."""
+    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0) & (grid <= top)).all():
+        limit = "" if top == np.inf else f" and at most {top:g}"
+        raise SettingsError(f"{name} is {alphas!r}; wanted a list of finite numbers above zero{limit}")
+    return grid
+
+
+def check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
+    """One weight per sample, or None."""
+    if weight is None:
+        return None
+    values = np.asarray(weight, dtype=np.float64)
+    values = np.full(count, values) if values.ndim == 0 else values
+    if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise DataError(f"sample_weight has the shape {values.shape}; wanted {count} finite weights, none below zero")
+    return values
+
+
+def weight_arrays(where: Weights, form: str, count: int, size: int, features: int, dtype: DTypeLike) -> dict[str, Any]:
+    """Shapes and types of the arrays that every ridge keeps."""
+    shapes: dict[str, Any] = {
+        "mean": ((count,), dtype),
+        "intercept": ((count,), dtype),
+        "alpha": ((count,), np.float64),
+    }
+    if where == "disk" or (where == "memory" and form == "primal"):
+        shapes["coef"] = ((count, features), dtype)
+    elif where == "memory":
+        shapes["dual_coef"] = ((count, size), dtype)
+    return shapes
+
+
+def fingerprint(*arrays: Any, rows: int | None = None) -> str:
+    """A digest of arrays, of all their rows or of about `rows` that are evenly spread."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(repr((tuple(array.shape), str(array.dtype))).encode())
+        step = 1 if rows is None else max(1, array.shape[0] // rows)
+        for part in (
+            blocks(array.shape[0], int(np.prod(array.shape[1:])))
+            if rows is None
+            else (slice(i, i + 1) for i in range(0, array.shape[0], step))
+        ):
+            digest.update(np.ascontiguousarray(array[part]).tobytes())
+    return digest.hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool | list)
