@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.datasets.simulated.cortex import HEMISPHERES, VERTICES
 from fusiform.datasets.simulated.plant import CHANNELS
 from fusiform.datasets.simulated.seeds import stream
 
-__all__ = ["Nonlinearity", "Tokens", "add_noise", "read_tokens", "signals"]
+__all__ = ["NONLINEARITIES", "Nonlinearity", "Tokens", "noise", "read_tokens", "signals"]
 
 Nonlinearity = Literal["none", "tanh", "square", "mixed"]
+NONLINEARITIES: tuple[Nonlinearity, ...] = get_args(Nonlinearity)
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 FIELD = 0.18  # standard deviation of a receptive field in a picture that spans [-1, 1]
 BATCH = 128  # pictures through the network at once
@@ -76,7 +77,8 @@ def signals(tokens: Tokens, reference: int, truth: pd.DataFrame, nonlinearity: N
         [N, V].
     """
     values = np.empty((tokens.local.shape[1], len(truth)), np.float32)
-    for layer, rows in truth.groupby("layer_index").indices.items():
+    for layer in truth["layer_index"].unique():
+        rows = np.flatnonzero(truth["layer_index"] == layer)
         some = truth.iloc[rows]
         weights, scale = some[CHANNELS].to_numpy(np.float32), some["scale"].to_numpy(np.float32)
         readout = (weights[:, :, None] * _fields(some)[:, None]).reshape(len(some), -1)  # [V of this layer, 1024]
@@ -102,41 +104,28 @@ def _bend(values: Floats, even: NDArray[np.bool_], nonlinearity: Nonlinearity, r
     return _standardise(bent, reference)
 
 
-def _standardise(values: Floats, reference: int) -> Floats:
+def _standardise(values: NDArray[np.floating], reference: int) -> Floats:
     """Columns with zero mean and unit deviation over the first rows."""
     known = values[:reference]
     return np.asarray((values - known.mean(0)) / known.std(0), dtype=np.float32)
 
 
-def add_noise(
-    signal: Floats, picture: NDArray[np.int64], repeat: NDArray[np.int64], truth: pd.DataFrame, seed: int, subject: int
-) -> Floats:
-    """Trials of unit variance: signal and white noise in the proportion that the planted ncsnr says.
-
-    Every vertex has a stream of noise for each repeat, so that no trial depends on how many others there are.
+def noise(repeat: Ints, rows: Ints, seed: int, subject: int) -> Floats:
+    """White noise of unit variance, [T, V]; a stream for each vertex and repeat.
 
     Args:
-        signal: [N, V].
-        picture: [T] row of the signal shown in each trial.
-        repeat: [T] how often the picture had been shown before; the trials of one repeat come in order.
-        truth: V rows with `ncsnr`.
+        repeat: [T] how often the picture of each trial had been shown before.
+        rows: [V] of the mesh.
         seed: of the dataset.
         subject: its number.
-
-    Returns:
-        [T, V].
     """
-    trials = signal[picture]
-    angle = np.arctan(truth["ncsnr"].to_numpy(np.float32))  # the sine is the signal's share, the cosine the noise's
-    rows = truth["vertex"].to_numpy() + VERTICES * (truth["hemisphere"] == HEMISPHERES[1]).to_numpy()
+    values = np.empty((len(repeat), len(rows)), np.float32)
+    trials = [np.flatnonzero(repeat == number) for number in range(repeat.max() + 1)]
     for start in range(0, len(rows), BLOCK):
-        block = slice(start, start + BLOCK)
-        noise = np.empty((len(rows[block]), len(trials)), np.float32)
-        for column, row in enumerate(rows[block]):
-            for number in np.unique(repeat):
-                when = repeat == number
-                noise[column, when] = stream(seed, "noise", subject, row, number).standard_normal(
-                    when.sum(), dtype=np.float32
-                )
-        trials[:, block] = trials[:, block] * np.sin(angle[block]) + noise.T * np.cos(angle[block])
-    return trials
+        some = rows[start : start + BLOCK]
+        block = np.empty((len(some), len(repeat)), np.float32)  # vertices first: each stream fills neighbours
+        for place, row in enumerate(some):
+            for number, when in enumerate(trials):
+                block[place, when] = stream(seed, "noise", subject, number, row).standard_normal(len(when), np.float32)
+        values[:, start : start + BLOCK] = block.T
+    return values

@@ -6,12 +6,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["HEMISPHERES", "MESH", "VERTICES", "places", "smooth_map", "sphere", "spread"]
+__all__ = [
+    "HEMISPHERES",
+    "MESH",
+    "VERTICES",
+    "locations",
+    "mix",
+    "places",
+    "quality",
+    "signal_share",
+    "smooth_map",
+    "sphere",
+    "spread",
+]
+
+Floats = NDArray[np.floating]
 
 MESH = "fsaverage5"
 HEMISPHERES = ("left", "right")
 VERTICES = 10242  # of one hemisphere
-_APART = 120.0  # mm along x by which each sphere (of 100 mm) is moved off the middle, so that no two places coincide
+_APART = 1.2  # radii by which each sphere is moved off the middle, so that no two places coincide
+SPREAD = 0.5  # of the logarithm of ncsnr over the cortex
 _WAVES = 64  # of a smooth map
 
 
@@ -21,28 +36,33 @@ def sphere() -> NDArray[np.float64]:
 
     Read from the mesh that nilearn ships; its two hemispheres have the same sphere.
     """
-    import nibabel
     from nilearn.datasets import fetch_surf_fsaverage
+    from nilearn.surface import load_surf_mesh
 
-    points, _ = nibabel.load(fetch_surf_fsaverage(MESH)["sphere_left"]).agg_data()
-    lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    unit = np.asarray(points / lengths, dtype=np.float64)
+    mesh = load_surf_mesh(fetch_surf_fsaverage(MESH)["sphere_left"])
+    points: NDArray[np.float64] = np.asarray(mesh.coordinates, dtype=np.float64)
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
     unit.setflags(write=False)  # it is shared by all who ask
     return unit
 
 
-def places(rows: NDArray[np.int64]) -> pd.DataFrame:
-    """The mesh's vertices of these rows, left hemisphere first: `hemisphere`, `vertex`, `x`, `y`, `z` (mm)."""
-    right, vertex = rows >= VERTICES, rows % VERTICES
-    points = sphere()[vertex] * 100.0
-    points[:, 0] += np.where(right, _APART, -_APART)
-    hemisphere = np.where(right, *HEMISPHERES[::-1])
-    return pd.DataFrame({"hemisphere": hemisphere, "vertex": vertex, **dict(zip("xyz", points.T, strict=True))})
+def places() -> pd.DataFrame:
+    """All 20,484 vertices, left hemisphere first: `hemisphere`, `vertex`, and `x`, `y`, `z` on the spheres (mm)."""
+    hemisphere = np.repeat(HEMISPHERES, VERTICES)
+    points = 100 * locations()
+    table = pd.DataFrame({"hemisphere": hemisphere, "vertex": np.tile(np.arange(VERTICES), 2)})
+    return table.assign(x=points[:, 0], y=points[:, 1], z=points[:, 2])
+
+
+def locations() -> NDArray[np.float64]:
+    """All vertices on two spheres of radius 1 side by side, [20484, 3]."""
+    apart = np.array([_APART, 0, 0])
+    return np.concatenate([sphere() - apart, sphere() + apart])
 
 
 @cache
 def spread(count: int) -> NDArray[np.int64]:
-    """Rows of `count` vertices that lie evenly on both hemispheres, sorted; fewer are always some of more."""
+    """Rows of `places` of `count` vertices spread evenly over both hemispheres, sorted; fewer are some of more."""
     left = np.sort(_farthest_first(count - count // 2))
     right = np.sort(_farthest_first(count // 2)) + VERTICES
     rows = np.concatenate([left, right])
@@ -77,3 +97,20 @@ def smooth_map(random: np.random.Generator, points: NDArray[np.float64], width: 
     waves = random.normal(0, 1 / width, (3, _WAVES))
     phases, heights = random.uniform(0, 2 * np.pi, _WAVES), random.standard_normal(_WAVES)
     return np.asarray(np.cos(points @ waves + phases) @ heights * np.sqrt(2 / _WAVES))
+
+
+def quality(random: np.random.Generator, median: float) -> NDArray[np.float64]:
+    """A random ncsnr for every vertex, [20484]: lognormal, partly smooth over the cortex, of exactly this median."""
+    logarithm = 0.6 * smooth_map(random, locations(), 0.4) + 0.8 * random.standard_normal(2 * VERTICES)
+    return np.asarray(median * np.exp(SPREAD * (logarithm - np.median(logarithm))))
+
+
+def signal_share(ncsnr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of the signal in samples of unit variance, [V]: ncsnr / sqrt(ncsnr^2 + 1)."""
+    return np.asarray(np.sin(np.arctan(ncsnr)))
+
+
+def mix(signal: Floats, noise: Floats, ncsnr: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Samples of unit variance, [N, V], from signal and noise of unit variance in the proportion of ncsnr, [V]."""
+    share = signal_share(ncsnr).astype(np.float32)
+    return np.asarray(signal * share + noise * np.sqrt(1 - share**2), dtype=np.float32)

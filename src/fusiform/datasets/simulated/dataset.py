@@ -1,33 +1,57 @@
-"""Simulated brains that see pictures and films, with everything that is planted in them as a table."""
+"""`Simulated`: the two parts behind the one face of a dataset."""
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
-from fusiform.data import Responses, Space, Stimuli
+from fusiform.data import Responses, Stimuli
 from fusiform.datasets.base import Card, choose, pick
-from fusiform.datasets.simulated import scenes
-from fusiform.datasets.simulated.brain import Nonlinearity, Tokens, add_noise, read_tokens, signals
-from fusiform.datasets.simulated.cortex import MESH, VERTICES, places, spread
-from fusiform.datasets.simulated.pictures import paint
-from fusiform.datasets.simulated.plant import plant, plant_patches
-from fusiform.datasets.simulated.seeds import stream
+from fusiform.datasets.simulated.brain import NONLINEARITIES, Nonlinearity
+from fusiform.datasets.simulated.cinema import Cinema
+from fusiform.datasets.simulated.cortex import VERTICES, signal_share
+from fusiform.datasets.simulated.gallery import Gallery
+from fusiform.errors import SettingsError
 
 __all__ = ["Simulated"]
 
-REFERENCE = 800  # pictures over which signals have zero mean and unit variance
-
 
 class Simulated:
+    """Brains with a planted truth: they need no files, and everything about them is known.
+
+    The part `images` shows drawn pictures to vertices of fsaverage5; each reads one layer of the planted network
+    (`fusiform.nets.planted`) of as many layers and the same seed: at one place or all over, a mixture of its channels.
+    The part `movie` plays films to parcels that follow their audio, video and text.
+
+    The same arguments give the same numbers. More pictures, vertices, repeats, runs, parcels or subjects do not change
+    those that were there before.
+
+    Args:
+        pictures: of every ten, eight are for training, one for validation, one for the test.
+        vertices: an even number of them on both hemispheres; at most 20,484.
+        subjects: called `sim01`, `sim02`, ...
+        repeats: trials of each test picture; the others are shown once.
+        ncsnr: median over targets of the signal's over the noise's standard deviation in one sample. Its logarithm
+            is normal with a deviation of .5, as in the Natural Scenes Dataset.
+        nonlinearity: between signal and response of the vertices: `"none"`, `"tanh"`, `"square"` of the positive part,
+            or `"mixed"` (vertices of even number have the second, the others the third).
+        layers: of the planted network.
+        patches: functional patches of cortex, about.
+        runs: of films; of every eight, six are for training, one for validation, one for the test.
+        trs: volumes of a run, give or take a twentieth; the TR is 1.49 s.
+        parcels: of both hemispheres.
+        seed: of everything.
+
+    Raises:
+        SettingsError: a number is too small or too large.
+        UnknownNameError: no such nonlinearity.
+    """
+
     name = "simulated"
     card = Card(
-        title="Simulated brains with a planted truth: pictures and films, any number of subjects",
-        licence="BSD-3-Clause",
+        title="Simulated brains with a planted truth: drawn pictures and films, any size",
+        licence="BSD-3-Clause (made by fusiform)",
         cite="fusiform",
     )
     parts = ("images", "movie")
@@ -43,83 +67,76 @@ class Simulated:
         nonlinearity: Nonlinearity = "none",
         layers: int = 6,
         patches: int = 72,
+        runs: int = 16,
+        trs: int = 400,
+        parcels: int = 300,
         seed: int = 0,
     ) -> None:
-        self.pictures = pictures
-        self.vertices = vertices
-        self.subjects = tuple(f"sim{number + 1:02}" for number in range(subjects))
-        self.repeats = repeats
-        self.ncsnr = ncsnr
-        self.nonlinearity = nonlinearity
-        self.layers = layers
-        self.patches = patches
-        self.seed = seed
+        choose("nonlinearity", nonlinearity, NONLINEARITIES)
+        _check("pictures", pictures, 10, 100_000)
+        _check("vertices", vertices, 2, 2 * VERTICES)
+        _check("subjects", subjects, 1, 99)
+        _check("repeats", repeats, 1, 100)
+        _check("ncsnr", ncsnr, 0, np.inf)
+        _check("layers", layers, 1, 24)
+        _check("patches", patches, 2 * layers, 2 * VERTICES // 20)
+        _check("runs", runs, 8, 99)
+        _check("trs", trs, 20, 10_000)
+        _check("parcels", parcels, 2, 2 * VERTICES)
+        _check("seed", seed, 0, 2**32)
+        self.subjects = tuple(f"sim{number:02}" for number in range(1, subjects + 1))
+        self._parts: dict[str, Gallery | Cinema] = {
+            "images": Gallery(pictures, vertices, repeats, ncsnr, nonlinearity, layers, patches, seed),
+            "movie": Cinema(runs, trs, parcels, ncsnr, seed),
+        }
 
-    def stimuli(self, part=None):
-        choose("part", part, self.parts)
-        shown = [scenes.scene(stream(self.seed, "picture", n)) for n in range(self.pictures)]
-        table = pd.DataFrame(
-            {
-                "split": [split(n) for n in range(self.pictures)],
-                "content": [s.content for s in shown],
-                "label": [s.label for s in shown],
-                "colour": [s.colour for s in shown],
-                "caption": [s.caption for s in shown],
-                **{k: [f(s) for s in shown] for k, f in scenes.DIRECTIONS.items()},
-            },
-            index=[pid(n) for n in range(self.pictures)],
-        )
-        return Stimuli(
-            f"simulated-images-seed{self.seed}",
-            "image",
-            table,
-            lambda id: Image.fromarray(self._draw(REFERENCE + int(id[-5:]))),
-        )
+    def stimuli(self, part: str | None = None) -> Stimuli:
+        """The pictures, with split, content, caption and how much of each image direction they show; or the films.
 
-    def _draw(self, number):
-        r = (
-            stream(self.seed, "reference", number)
-            if number < REFERENCE
-            else stream(self.seed, "picture", number - REFERENCE)
-        )
-        return paint(scenes.scene(r), r)
+        Pictures are RGB, 64 x 64. Films are recordings with the tracks `audio`, `video` and `text`, [rows, 24] at
+        2 Hz, and no words.
+        """
+        return self._part(part).stimuli()
 
-    @cached_property
-    def _tokens(self):
-        return read_tokens(self._draw, REFERENCE + self.pictures, layers=self.layers, seed=self.seed)
+    def responses(self, subject: str, *, part: str | None = None, rois: Sequence[str] | None = None) -> Responses:
+        """What one subject's vertices or parcels do, float32 [N, V], of zero mean and unit variance, about.
 
-    @cached_property
-    def _patches(self):
-        amounts = pd.DataFrame(
-            [
-                {k: f(s) for k, f in scenes.DIRECTIONS.items()}
-                for s in (scenes.scene(stream(self.seed, "reference", n)) for n in range(REFERENCE))
-            ]
-        )
-        return plant_patches(self.seed, self.layers, self.patches, self._tokens.global_[:, :REFERENCE], amounts)
+        Args:
+            subject: such as `"sim01"`.
+            part: `"images"` or `"movie"`.
+            rois: thirds of the cortex (`"posterior"`, ...), or for films Schaefer's networks (`"Vis"`, ...).
+        """
+        number = self.subjects.index(choose("subject", subject, self.subjects))
+        chosen = self._part(part)
+        targets = _targets(chosen, rois)
+        values, samples = chosen.responses(number, chosen.truth(number).iloc[targets])
+        samples.insert(1, "subject", subject)
+        return Responses(values, samples, chosen.space().select(targets))
 
-    def _plant(self, number):
-        return plant(self.seed, number, self._patches, self.ncsnr).iloc[spread(self.vertices)].reset_index(drop=True)
+    def truth(
+        self, part: str | None = None, *, subject: str | None = None, rois: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """What is planted in one subject (default: the first), a row per target, in the order of its responses.
 
-    def responses(self, subject, *, part=None, rois=None):
-        number = self.subjects.index(subject)
-        truth = self._plant(number)
-        s = signals(self._tokens, REFERENCE, truth, self.nonlinearity)
-        pic = np.concatenate([[n] * (self.repeats if n % 10 == 9 else 1) for n in range(self.pictures)])
-        rep = np.concatenate([range(self.repeats if n % 10 == 9 else 1) for n in range(self.pictures)])
-        v = add_noise(s, pic, rep, truth, self.seed, number)
-        samples = pd.DataFrame(
-            {"stimulus": [pid(n) for n in pic], "subject": subject, "repeat": rep, "split": [split(n) for n in pic]}
-        )
-        return Responses(v, samples, Space(MESH, places(spread(self.vertices)), MESH))
+        The columns are `subject`, `noise_ceiling` (the share of the variance of one sample that is signal,
+        ncsnr^2 / (ncsnr^2 + 1)) and those of `plant.plant` or `film.plant_viewer`.
+        """
+        name, chosen = choose("subject", subject, self.subjects), self._part(part)
+        truth = chosen.truth(self.subjects.index(name))
+        truth.insert(0, "subject", name)
+        truth.insert(1, "noise_ceiling", signal_share(truth["ncsnr"].to_numpy()) ** 2)
+        return truth.iloc[_targets(chosen, rois)].reset_index(drop=True)
 
-    def truth(self, part=None):
-        return pd.concat([self._plant(i).assign(subject=s) for i, s in enumerate(self.subjects)])
+    def _part(self, part: str | None) -> Gallery | Cinema:
+        return self._parts[choose("part", part, self.parts)]
 
 
-def split(n):
-    return {8: "val", 9: "test"}.get(n % 10, "train")
+def _targets(part: Gallery | Cinema, rois: Sequence[str] | None) -> NDArray[np.int64]:
+    """Positions of the targets in the regions, in the order of the mesh."""
+    wanted = np.array(part.rois)[pick("region", rois, part.rois)]
+    return np.flatnonzero(np.isin(part.space().column("roi"), wanted))
 
 
-def pid(n):
-    return f"picture{n:05}"
+def _check(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise SettingsError(f"{name}={value:g} cannot be simulated; give a number from {least:g} to {most:g}")

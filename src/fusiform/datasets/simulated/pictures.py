@@ -1,6 +1,7 @@
 """Paint scenes: [64, 64, 3] pictures of 8 bits on 1/f backgrounds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ __all__ = ["OUTLINES", "SIZE", "paint"]
 
 SIZE = 64  # pixels of a side
 
-Plane = NDArray[np.float32]  # [rows, columns]
+Plane = NDArray[np.floating]  # [rows, columns], or what broadcasts to it
 
 
 def paint(scene: Scene, random: np.random.Generator) -> NDArray[np.uint8]:
@@ -72,10 +73,10 @@ def _span(centre: float, thing: Thing) -> slice:
     return slice(int(first), int(last) + 1)
 
 
-def _cover(thing: Thing, across: Plane, down: Plane) -> Plane | float:
+def _cover(thing: Thing, across: Plane, down: Plane) -> Plane:
     """How much of each pixel the thing covers, 0 to 1, with an edge about a pixel wide."""
     if thing.outline == "everywhere":
-        return 1.0
+        return np.ones((1, 1))
     inside = OUTLINES[thing.outline](across, down)
     pixels = min(thing.width, thing.height) * SIZE / 2
     edge = 0.35 if thing.outline == "soft" else 1 / pixels
@@ -84,15 +85,15 @@ def _cover(thing: Thing, across: Plane, down: Plane) -> Plane | float:
 
 def _star(x: Plane, y: Plane, points: int = 5) -> Plane:
     wave = np.arccos(np.cos(points * (np.arctan2(x, -y)))) / np.pi  # 0 at a point, 1 between two
-    return 1 - 0.55 * wave - np.hypot(x, y)
+    return np.asarray(1 - 0.55 * wave - np.hypot(x, y))
 
 
 def _lobes(x: Plane, y: Plane, lobes: int = 6) -> Plane:
-    return 0.85 + 0.15 * np.cos(lobes * np.arctan2(x, -y)) - np.hypot(x, y)
+    return np.asarray(0.85 + 0.15 * np.cos(lobes * np.arctan2(x, -y)) - np.hypot(x, y))
 
 
 # How far inside its outline a point (x, y) of the unit frame lies; negative outside
-OUTLINES: dict[str, Callable[[Plane, Plane], Plane]] = {
+OUTLINES: dict[str, Callable[[Plane, Plane], Any]] = {
     "disc": lambda x, y: 1 - np.hypot(x, y),
     "soft": lambda x, y: 0.85 - np.hypot(x, y),
     "ring": lambda x, y: 0.25 - np.abs(0.75 - np.hypot(x, y)),
@@ -115,8 +116,8 @@ def _speckles(x: Plane, y: Plane, thing: Thing) -> Plane:
 
 
 # How much of the first colour a point has, 0 to 1
-_FILLS: dict[str, Callable[[Plane, Plane, Thing], Plane]] = {
-    "plain": lambda x, y, thing: np.float32(1),
+_FILLS: dict[str, Callable[[Plane, Plane, Thing], Any]] = {
+    "plain": lambda x, y, thing: 1.0,
     "stripes": lambda x, y, thing: 0.5 + 0.5 * np.tanh(2 * np.sin(_wave(x, y, thing))),
     "checks": lambda x, y, t: 0.5 + 0.5 * np.tanh(6 * np.sin(_wave(x, y, t)) * np.sin(_wave(x, y, t, np.pi / 2))),
     "speckles": _speckles,

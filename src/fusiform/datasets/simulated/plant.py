@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.datasets.simulated.cortex import VERTICES, places, smooth_map, sphere
+from fusiform.datasets.simulated.cortex import VERTICES, locations, places, quality, smooth_map, sphere
 from fusiform.datasets.simulated.seeds import stream
 
 __all__ = ["CHANNELS", "plant", "plant_patches"]
@@ -23,7 +23,6 @@ __all__ = ["CHANNELS", "plant", "plant_patches"]
 CHANNELS = [f"channel{number}" for number in range(16)]  # columns of the channel weights
 LOCAL, GLOBAL = 0.1, 0.9  # scale: the share of the global tokens
 JITTER = 0.3  # of a vertex's channel weights, in standard deviations of its patch's
-SPREAD = 0.5  # of the logarithm of ncsnr over vertices
 POLAR = np.deg2rad(80)  # largest polar angle, from the horizontal
 NEAR, FAR = 0.1, 0.85  # eccentricity; the picture ends at 1
 
@@ -108,28 +107,25 @@ def plant(seed: int, subject: int, patches: pd.DataFrame, ncsnr: float) -> pd.Da
         picture, in [-1, 1], x to the right, y downwards), `scale` (0 local, 1 global), `ncsnr`, `patch`, `direction`,
         `direction_r` and the channel weights `channel0`, ... of unit length.
     """
-    own = stream(seed, "vertices", subject)
+    own = stream(seed, "brain", subject)
     patch, x, y = _maps(stream(seed, "maps"), own, patches)
     planted = patches.iloc[patch].reset_index(drop=True)
     jitter = JITTER / np.sqrt(len(CHANNELS)) * own.standard_normal((len(planted), len(CHANNELS)))
     planted[CHANNELS] = _unit(planted[CHANNELS].to_numpy() + jitter)
-    quality = 0.6 * smooth_map(
-        own, places(np.arange(2 * VERTICES))[list("xyz")].to_numpy() / 100, 0.4
-    ) + 0.8 * own.standard_normal(len(planted))
-    cortex = places(np.arange(2 * VERTICES))[["hemisphere", "vertex"]]
-    return cortex.assign(
+    return places()[["hemisphere", "vertex"]].assign(
         layer=[f"conv{index + 1}" for index in planted["layer_index"]],
         x=x,
         y=y,
-        ncsnr=ncsnr * np.exp(SPREAD * (quality - np.median(quality))),
         patch=patch,
-    ).join(planted)
+        ncsnr=quality(own, ncsnr),
+        **planted,
+    )
 
 
 def _maps(shared: np.random.Generator, own: np.random.Generator, patches: pd.DataFrame) -> tuple[Ints, Floats, Floats]:
     """Patch and centre of the receptive field, x and y, of every vertex of the mesh."""
     layers = int(patches["layer_index"].max()) + 1
-    points = places(np.arange(2 * VERTICES))[list("xyz")].to_numpy() / 100
+    points = locations()
     left = np.arange(2 * VERTICES) < VERTICES
 
     def waves(width: float) -> Floats:

@@ -74,6 +74,10 @@ class Scene:
     colour: str
     things: tuple[Thing, ...]
 
+    def amounts(self) -> dict[str, float]:
+        """How much of the picture shows each of `DIRECTIONS`."""
+        return {name: amount(self) for name, amount in DIRECTIONS.items()}
+
     @property
     def caption(self) -> str:
         """The picture in one phrase."""

@@ -1,4 +1,4 @@
-"""Random numbers by what they are for: each purpose, subject, picture or run has a stream of its own.
+"""Random numbers by what they are for: each purpose has a stream for every picture, subject, run or vertex.
 
 So nothing depends on how much of anything else is asked for, nor on the order in which it is asked for.
 """
@@ -9,21 +9,11 @@ import numpy as np
 
 __all__ = ["Purpose", "stream"]
 
-Purpose = Literal[
-    "picture",
-    "reference",
-    "patches",
-    "maps",
-    "vertices",
-    "noise",
-    "film",
-    "parcels",
-    "viewer",
-    "hum",
-]
-_NUMBER = {purpose: number for number, purpose in enumerate(get_args(Purpose))}
+# The order is part of the numbers: add new ones at the end
+Purpose = Literal["picture", "reference", "patches", "maps", "brain", "noise", "film", "parcels", "viewer", "hum"]
+_NUMBERS = {purpose: number for number, purpose in enumerate(get_args(Purpose))}
 
 
 def stream(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:
-    """The random numbers for one purpose; `numbers` say for which picture, subject, run, ..."""
-    return np.random.default_rng([seed, _NUMBER[purpose], *numbers])
+    """The random numbers for one purpose; `numbers` say of which picture, subject, run, ..."""
+    return np.random.default_rng([seed, _NUMBERS[purpose], *numbers])
