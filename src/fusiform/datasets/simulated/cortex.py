@@ -41,7 +41,7 @@ def sphere() -> NDArray[np.float64]:
 
     mesh = load_surf_mesh(fetch_surf_fsaverage(MESH)["sphere_left"])
     points: NDArray[np.float64] = np.asarray(mesh.coordinates, dtype=np.float64)
-    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    unit = np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))
     unit.setflags(write=False)  # it is shared by all who ask
     return unit
 
