@@ -303,7 +303,7 @@ class TestDamage:
         assert contents(entry.folder) == whole
         assert entry.damaged() == {}
 
-    @pytest.mark.parametrize("how", ["truncated", "deleted", "mark", "wrong mark"])
+    @pytest.mark.parametrize("how", ["truncated", "deleted", "mark cut", "mark edited", "another block"])
     def test_other_damage_is_noticed_on_opening_and_mended_by_extraction(
         self, entry: Entry, store: FeatureStore, pictures: Pictures, how: str
     ) -> None:
@@ -313,10 +313,13 @@ class TestDamage:
             chunk.write_bytes(chunk.read_bytes()[:-7])
         elif how == "deleted":
             chunk.unlink()
-        elif how == "mark":
+        elif how == "mark cut":
             mark.write_text(mark.read_text()[:50])
+        elif how == "mark edited":
+            mark.write_text(mark.read_text().replace("0.0", "9.0", 1))
         else:
-            mark.write_text(mark.read_text().replace('"im5"', '"im6"'))
+            shutil.rmtree(mark.parent)
+            shutil.copytree(mark.parent.with_name("00000"), mark.parent)
         with pytest.raises(StoreError, match=r"block 1 of .* is damaged \(1 of 3 blocks"):
             store.features(store.names()[0])
         assert list(entry.damaged()) == [1]
