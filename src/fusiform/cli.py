@@ -187,10 +187,11 @@ def extract(
     layers: tuple[str, ...] | None = None,
     reduce: str | None = None,
     dtype: str = "float32",
-    batch_size: int = 64,
+    batch_size: int = 32,
     shard: str = "0/1",
     device: str = "auto",
     store: Path | None = None,
+    verify: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def extract(
     layers
         keep these only
     reduce
-        what to keep of each layer's grid
+        what to keep of each layer's grid: mean, cls, pool:HxW (default: all of it)
     dtype
         of the stored numbers
     batch_size
@@ -218,6 +219,8 @@ def extract(
         auto, cpu, cuda, cuda:1
     store
         folder of the feature store (default: features in the cache folder)
+    verify
+        compare everything stored with its checksums first, and extract again what is damaged
     dataset_args
         key=value,...: arguments of the dataset
     backbone_args
@@ -225,4 +228,28 @@ def extract(
     """
     from fusiform.recipes.steps import describe
 
-    return describe(**locals())
+    return describe(
+        dataset,
+        backbone,
+        part=part,
+        layers=layers,
+        reduce=reduce,
+        dtype=dtype,
+        batch_size=batch_size,
+        shard=_share(shard),
+        device=device,
+        store=store,
+        verify=verify,
+        dataset_args=dataset_args,
+        backbone_args=backbone_args,
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    """`"2/8"` to (2, 8)."""
+    from fusiform.errors import SettingsError
+
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal()):
+        raise SettingsError(f"--shard is {text!r}; wanted i/n, such as 0/8 for the first of eight shares")
+    return int(number), int(count)

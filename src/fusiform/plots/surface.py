@@ -15,7 +15,7 @@ from fusiform.data import Space
 from fusiform.errors import DataError
 from fusiform.plots.style import INK, MUTED, axes_grid
 
-__all__ = ["fill", "flatmap", "inflated"]
+__all__ = ["MESH", "fill", "flatmap", "inflated"]
 
 MESH, VERTICES = "fsaverage5", 10242  # of one hemisphere
 HEMISPHERES = ("left", "right")

@@ -1,6 +1,6 @@
 """Fit on some samples, predict the others: the one path that encoding and decoding, hold-out and folds all take."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from fusiform.data import Space
 from fusiform.models.folds import Split, splits
 from fusiform.pairs import Direction, Pairs
+from fusiform.scores import Scores, score
 
-__all__ = ["Evaluation", "evaluate", "layers_of", "splits_of"]
+__all__ = ["Evaluation", "evaluate", "join", "layers_of", "splits_of"]
 
 Fit = tuple[NDArray[np.floating], NDArray[np.floating]]  # predictions [M, Q], score within the training rows [Q]
 
@@ -24,6 +26,7 @@ class Evaluation:
         rows: [M] samples of the pairs that were held out, in the order of the predictions.
         fold: [M] the split in which each was.
         true: [M, Q] what was to be predicted.
+        level: [M, Q] mean of the training rows of that split: what a model that learned nothing would predict.
         pred: layer -> [M, Q] predictions from that layer.
         fit: layer -> [Q] score within the training rows (higher is better), averaged over splits. Held-out rows have no
             part in it, so layers may be chosen by it.
@@ -33,6 +36,7 @@ class Evaluation:
     rows: NDArray[np.int64]
     fold: NDArray[np.int64]
     true: NDArray[np.floating]
+    level: NDArray[np.floating]
     pred: Mapping[str, NDArray[np.floating]]
     fit: Mapping[str, NDArray[np.floating]]
     best: NDArray[np.floating]
@@ -43,6 +47,23 @@ class Evaluation:
         layers = np.asarray(list(self.fit), dtype=np.str_)
         return np.asarray(layers[np.stack(list(self.fit.values())).argmax(axis=0)])
 
+    def score(
+        self,
+        metric: str = "pearson",
+        *,
+        pred: NDArray[np.floating] | None = None,
+        groups: ArrayLike | None = None,
+        ceiling: NDArray[np.floating] | None = None,
+        space: Space | None = None,
+    ) -> Scores:
+        """Score predictions as deviations from each split's training mean; `best` unless others are given.
+
+        The mean without a fold runs against that fold, so that over many folds even a model that has learned nothing
+        would get a negative r. With one split this changes no correlation.
+        """
+        pred = self.best if pred is None else pred
+        return score(self.true - self.level, pred - self.level, metric, groups=groups, ceiling=ceiling, space=space)
+
 
 def evaluate(
     pairs: Pairs,
@@ -50,21 +71,23 @@ def evaluate(
     model: Any,
     folds: list[Split],
     *,
+    layers: Mapping[str, Sequence[str]] | None = None,
     groups: ArrayLike | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Fit a fresh clone of a model per layer and split on the training rows, and predict the held-out ones.
 
     Args:
-        pairs: every layer among their features is read on its own. Decoding takes pairs with one layer.
+        pairs: features and responses. Decoding takes pairs with one layer.
         direction: `encode` or `decode`.
         model: a scikit-learn regressor, or a pipeline that ends in one, with `best_scores_` [Q] after fitting. Whatever
             standardises must be a step of it: then it learns from training rows only.
         folds: (training rows, held-out rows) each; no row is held out twice.
+        layers: name -> features that are read together; every layer of `layers_of` on its own by default.
         groups: [N] labels for the model's own cross-validation (such as stimuli, whose repeats must stay together).
         progress: show a bar.
     """
-    layers = layers_of(pairs)
+    layers = layers_of(pairs) if layers is None else layers
     found: dict[str, list[Fit]] = {layer: [] for layer in layers}
     with tqdm(total=len(layers) * len(folds), desc=direction, unit="fit", disable=not progress) as bar:
         for layer, names in layers.items():
@@ -78,9 +101,24 @@ def evaluate(
         rows=rows,
         fold=np.repeat(np.arange(len(held)), [len(test) for test in held]),
         true=Y[rows],
+        level=np.concatenate([np.broadcast_to(Y[train].mean(0), (len(test), Y.shape[1])) for train, test in folds]),
         pred={layer: np.concatenate([pred for pred, _ in fits]) for layer, fits in found.items()},
         fit={layer: np.mean([fit for _, fit in fits], axis=0) for layer, fits in found.items()},
         best=np.concatenate([_best(fits) for fits in zip(*found.values(), strict=True)]),
+    )
+
+
+def join(parts: Sequence[Evaluation]) -> Evaluation:
+    """Evaluations of the same layers and targets on different held-out rows, as one; folds are numbered on."""
+    counts = np.cumsum([0, *(part.fold.max() + 1 for part in parts)])
+    return Evaluation(
+        rows=np.concatenate([part.rows for part in parts]),
+        fold=np.concatenate([part.fold + count for part, count in zip(parts, counts, strict=False)]),
+        true=np.concatenate([part.true for part in parts]),
+        level=np.concatenate([part.level for part in parts]),
+        pred={layer: np.concatenate([part.pred[layer] for part in parts]) for layer in parts[0].pred},
+        fit={layer: np.mean([part.fit[layer] for part in parts], axis=0) for layer in parts[0].fit},
+        best=np.concatenate([part.best for part in parts]),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.errors import FusiformError, LayoutError, SettingsError, UnknownNameError
 from fusiform.recipes.run import Run, open_run, runs_folder
 from fusiform.registry import did_you_mean, unknown
 
@@ -93,9 +93,13 @@ def _cook(function: Callable[..., Mapping[str, Any]], run: Run, settings: Mappin
     began = time.perf_counter()
     run.log("started")
     own = {key: value for key, value in settings.items() if key not in ("recipe", "preset")}
-    summary = function(run, **own)
+    try:
+        summary = function(run, **own)
+    except FusiformError:
+        run.discard_if_bare()  # a mistyped name should not occupy the folder
+        raise
     run.log("computed", seconds=round(time.perf_counter() - began, 3))
-    run.finish(summary)
+    run.finish({"preset": settings["preset"], **summary} if settings["preset"] else summary)
 
 
 def _merge(own: list[inspect.Parameter], *layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,13 @@ class Run:
             raise LayoutError(f"{self.folder} holds no summary.json: the run has not finished; run it again to resume")
         return dict(read_json(self.folder / "summary.json"))
 
+    def colophon(self) -> list[str]:
+        """How it was made, for the foot of a report: versions, platform, settings."""
+        made = read_json(self.folder / "environment.json")
+        packages = ", ".join(f"{name} {number}" for name, number in made["packages"].items())
+        settings = ", ".join(f"{key}: {value}" for key, value in self.settings.items() if value is not None)
+        return [f"Made by {packages}; Python {made['python']} on {made['platform']}.", f"Settings: {settings}."]
+
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to `log.jsonl`: when, what, and the facts (numbers, strings)."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **facts})
@@ -75,6 +82,12 @@ class Run:
 
         with atomic(self.folder / f"{name}.zarr") as new:
             zarr.save_array(str(new), values)
+
+    def discard_if_bare(self) -> None:
+        """Remove the folder if the run has come to nothing yet: it holds only what it was told."""
+        bare = {"settings.yaml", "environment.json", "log.jsonl"}
+        if {path.name for path in self.folder.iterdir()} <= bare:
+            shutil.rmtree(self.folder)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`; from now on the run counts as finished."""

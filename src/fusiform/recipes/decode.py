@@ -1,0 +1,161 @@
+"""Decoding: from responses to features of what was shown, and to what it was."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiform.errors import SettingsError
+from fusiform.pairs import Pairs
+from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
+from fusiform.recipes.outcome import headline, publish, save
+from fusiform.recipes.recipe import recipe
+from fusiform.recipes.run import Run
+from fusiform.recipes.sections import decoding_sections
+from fusiform.recipes.steps import folds_of, material, regressor, repeated_stimuli, shuffled
+from fusiform.registry import did_you_mean
+from fusiform.scores import Retrieval, retrieval
+
+__all__ = ["decode", "identify"]
+
+
+@recipe
+def decode(
+    run: Run,
+    *,
+    dataset: str,
+    subject: str | None = None,
+    part: str | None = None,
+    rois: Sequence[str] | None = None,
+    backbone: str = "pixels",
+    layer: str | None = None,
+    reduce: str | None = None,
+    average: bool = True,
+    model: str = "ridge",
+    folds: int = 10,
+    seed: int = 0,
+    device: str = "auto",
+    dataset_args: Mapping[str, Any] | None = None,
+    backbone_args: Mapping[str, Any] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Predict features of what was shown from the responses, and find it among the others.
+
+    The same pairs as in encoding, read backwards. Held out are the dataset's test split, or whole stimuli in folds.
+
+    Parameters
+    ----------
+    dataset
+        name of the dataset
+    subject
+        whose brain (default: the first)
+    part
+        of a dataset with several kinds of stimuli (default: the first)
+    rois
+        regions to read (default: all)
+    backbone
+        name of the network whose features are predicted, or module:Class of your own
+    layer
+        of the network (default: its only one)
+    reduce
+        what to keep of the layer's grid: mean, cls, pool:HxW (default: all of it)
+    average
+        average the repeats of a stimulus
+    model
+        name of the model
+    folds
+        number of folds where the dataset has no test split
+    seed
+        of the shuffled control
+    device
+        auto, cpu, cuda, cuda:1
+    dataset_args
+        key=value,...: arguments of the dataset
+    backbone_args
+        key=value,...: arguments of the backbone
+    model_args
+        key=value,...: arguments of the model
+    """
+    began = time.perf_counter()
+    found = material(
+        dataset,
+        subject,
+        part,
+        rois,
+        backbone,
+        layers=None,
+        reduce=reduce,
+        hemodynamic=False,
+        lags=(0.0,),
+        window=None,
+        average=average,
+        device=device,
+        dataset_args=dataset_args,
+        backbone_args=backbone_args,
+    )
+    described = time.perf_counter()
+    pairs = one_layer(found.pairs, layer)
+    learner = regressor(model, pairs, gap=0, device=device, model_args=model_args)
+    splits = folds_of(pairs, folds, gap=0)
+    result = evaluate(pairs, "decode", learner, splits, groups=repeated_stimuli(pairs), progress=True)
+    fitted = time.perf_counter()
+    scores = result.score()
+    who = identify(pairs, result)
+    astray = shuffled(len(result.true), False, seed)
+    summary = {
+        "dataset": dataset,
+        "subject": found.subject,
+        "scores": headline(scores),
+        "retrieval": who.summary(),
+        "controls": {"shuffled_r": float(result.score(pred=result.best[astray]).values.mean())},
+        "seconds": {"features": round(described - began, 2), "fit": round(fitted - described, 2)},
+    }
+    save(run, result, scores, "pearson", None)
+    title = f"Decoding: {dataset}, {found.subject}, to {backbone}"
+    publish(run, title, decoding_sections(summary, result, scores, pictures_of(pairs, result)))
+    return summary
+
+
+def one_layer(pairs: Pairs, layer: str | None) -> Pairs:
+    """The pairs of one layer, the only one unless it is named.
+
+    Raises:
+        SettingsError: there are several and none was named, or the one named does not exist.
+    """
+    layers = layers_of(pairs)
+    if layer is None and len(layers) > 1:
+        raise SettingsError(f"decoding predicts one layer; choose --layer among: {', '.join(layers)}")
+    name = layer or next(iter(layers))
+    if name not in layers:
+        raise SettingsError(f"no layer {name!r}{did_you_mean(name, layers)}; there are: {', '.join(layers)}")
+    return replace(pairs, features={part: pairs.features[part] for part in layers[name]})
+
+
+def identify(pairs: Pairs, result: Evaluation) -> Retrieval:
+    """Each prediction among the features of all held-out stimuli, and each of those among the predictions.
+
+    Both are read as deviations, predictions from the training mean, features from the gallery's: what all pictures
+    have in common tells none from another.
+    """
+    stimulus = pairs.samples["stimulus"].to_numpy()[result.rows]
+    _, first, shown = np.unique(stimulus, return_index=True, return_inverse=True)
+    gallery: NDArray[np.floating] = result.true[first]
+    return retrieval(result.best - result.level, gallery - gallery.mean(0), shown)
+
+
+def pictures_of(pairs: Pairs, result: Evaluation, count: int = 10) -> dict[str, list[NDArray[np.floating]]] | None:
+    """The first held-out features and their predictions as pictures [H, W(, 3)], if that is what they are."""
+    shape = next(iter(pairs.features.values())).shape[1:]  # [C, H, W] of pictures
+    if len(pairs.features) > 1 or len(shape) != 3 or shape[0] not in (1, 3):
+        return None
+    _, first = np.unique(pairs.samples["stimulus"].to_numpy()[result.rows], return_index=True)
+    rows = {"seen": result.true, "decoded": result.best}
+    return {name: [_as_picture(values[row].reshape(shape)) for row in first[:count]] for name, values in rows.items()}
+
+
+def _as_picture(channels: NDArray[np.floating]) -> NDArray[np.floating]:
+    """[C, H, W] to [H, W] or [H, W, 3] in [0, 1]."""
+    return channels[0] if len(channels) == 1 else np.moveaxis(channels, 0, -1).clip(0, 1)

@@ -1,0 +1,146 @@
+"""Encoding: from what was shown to every target's response."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fusiform.recipes.evaluate import evaluate
+from fusiform.recipes.outcome import headline, layer_truth, publish, save
+from fusiform.recipes.recipe import recipe
+from fusiform.recipes.run import Run
+from fusiform.recipes.sections import encoding_sections
+from fusiform.recipes.steps import ceiling_of, folds_of, material, regressor, repeated_stimuli, shuffled
+
+__all__ = ["encode"]
+
+
+@recipe
+def encode(
+    run: Run,
+    *,
+    dataset: str,
+    subject: str | None = None,
+    part: str | None = None,
+    rois: Sequence[str] | None = None,
+    backbone: str = "pixels",
+    layers: Sequence[str] | None = None,
+    reduce: str | None = None,
+    hemodynamic: bool = False,
+    lags: Sequence[float] = (0.0,),
+    window: float | None = None,
+    together: bool = False,
+    average: bool = True,
+    model: str = "ridge",
+    metric: str = "pearson",
+    folds: int = 6,
+    gap: int = 5,
+    seed: int = 0,
+    device: str = "auto",
+    dataset_args: Mapping[str, Any] | None = None,
+    backbone_args: Mapping[str, Any] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Predict every target's response from what was shown, and say how well each layer does.
+
+    Each layer is fitted on its own on the training rows; for each target the layer is chosen by its score within
+    training rows, and only then are the held-out rows predicted: the dataset's test split, or folds.
+
+    Parameters
+    ----------
+    dataset
+        name of the dataset
+    subject
+        whose brain (default: the first)
+    part
+        of a dataset with several kinds of stimuli (default: the first)
+    rois
+        regions to predict (default: all)
+    backbone
+        name of the network, or module:Class of your own
+    layers
+        of the network (default: all)
+    reduce
+        what to keep of each layer's grid: mean, cls, pool:HxW (default: all of it)
+    hemodynamic
+        convolve features with a haemodynamic response
+    lags
+        seconds by which the response follows the stimulus, side by side
+    window
+        seconds to average over from each lag on
+    together
+        read all layers side by side as one, instead of each on its own
+    average
+        average the repeats of a stimulus
+    model
+        name of the model
+    metric
+        name of the metric of scores.parquet; the summary is in r
+    folds
+        number of folds where the dataset has no test split
+    gap
+        samples kept out of training beside held-out ones, in time series
+    seed
+        of the shuffled control
+    device
+        auto, cpu, cuda, cuda:1
+    dataset_args
+        key=value,...: arguments of the dataset
+    backbone_args
+        key=value,...: arguments of the backbone
+    model_args
+        key=value,...: arguments of the model
+    """
+    began = time.perf_counter()
+    found = material(
+        dataset,
+        subject,
+        part,
+        rois,
+        backbone,
+        layers=layers,
+        reduce=reduce,
+        hemodynamic=hemodynamic,
+        lags=lags,
+        window=window,
+        average=average,
+        device=device,
+        dataset_args=dataset_args,
+        backbone_args=backbone_args,
+    )
+    described = time.perf_counter()
+    pairs = found.pairs
+    learner = regressor(model, pairs, gap=gap, device=device, model_args=model_args)
+    splits = folds_of(pairs, folds, gap)
+    layers_read = {"all": list(pairs.features)} if together else None
+    groups = repeated_stimuli(pairs)
+    result = evaluate(pairs, "encode", learner, splits, layers=layers_read, groups=groups, progress=True)
+    fitted = time.perf_counter()
+    tested = pairs.samples.iloc[result.rows]
+    runs = score_within(tested, result.fold)
+    scores = result.score(groups=runs, ceiling=ceiling_of(found.trials, tested), space=pairs.space)
+    astray = shuffled(len(result.true), "time" in tested, seed)
+    control = result.score(pred=result.best[astray], groups=runs)
+    summary: dict[str, Any] = {
+        "dataset": dataset,
+        "subject": found.subject,
+        "scores": headline(scores),
+        "controls": {"shuffled_r": float(control.values.mean())},
+        "seconds": {"features": round(described - began, 2), "fit": round(fitted - described, 2)},
+    }
+    if found.truth is not None and "layer" in found.truth and scores.ceiling is not None:
+        summary["truth"] = layer_truth(found.truth["layer"].to_numpy(), result.chosen, scores)
+    save(run, result, scores, metric, runs)
+    publish(run, f"Encoding: {dataset}, {found.subject}, from {backbone}", encoding_sections(summary, result, scores))
+    return summary
+
+
+def score_within(tested: pd.DataFrame, fold: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """[M] what to score within: time series run by run and fold by fold, everything else at once (None)."""
+    if "time" not in tested:
+        return None
+    run = tested["run"] if "run" in tested else tested["stimulus"]
+    return np.asarray(pd.DataFrame({"run": run.to_numpy(), "fold": fold}).groupby(["run", "fold"]).ngroup())

@@ -1,0 +1,73 @@
+"""What a run says in the end: headline numbers, recovered truth, scores and predictions on disk."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiform.plots.report import Section, save_figures, write_report
+from fusiform.recipes.evaluate import Evaluation
+from fusiform.recipes.run import Run
+from fusiform.scores import Scores
+
+__all__ = ["BANDS", "RELIABLE", "headline", "layer_truth", "publish", "reliable", "save"]
+
+RELIABLE = 0.3  # headline numbers are over the targets whose r-ceiling is above this
+BANDS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0))  # of r-ceiling, by which recovered truth is told
+
+
+def reliable(scores: Scores) -> NDArray[np.bool_]:
+    """[V] the targets that headline numbers are over: r-ceiling above .3, or all where no ceiling is known."""
+    return np.ones(len(scores.values), dtype=bool) if scores.ceiling is None else scores.ceiling > RELIABLE
+
+
+def headline(scores: Scores) -> dict[str, Any]:
+    """Mean and median r, the ceiling's mean and their ratio, over the reliable targets; both counts of targets."""
+    among = reliable(scores)
+    found: dict[str, Any] = {"targets": len(among), "targets_reliable": int(among.sum())}
+    if not among.any():
+        return found
+    values = scores.values[among]
+    found |= {"mean_r": float(values.mean()), "median_r": float(np.median(values))}
+    if scores.ceiling is not None:
+        ceiling = float(scores.ceiling[among].mean())
+        found |= {"mean_ceiling": ceiling, "ratio_to_ceiling": found["mean_r"] / ceiling}
+    return found
+
+
+def layer_truth(planted: NDArray[Any], chosen: NDArray[np.str_], scores: Scores) -> dict[str, Any]:
+    """Share of reliable targets whose planted layer was found, in all and by band of the r-ceiling.
+
+    Args:
+        planted: [V] names of the planted layers.
+        chosen: [V] names of those found.
+        scores: with a ceiling.
+    """
+    assert scores.ceiling is not None
+    right = planted == chosen
+    found: dict[str, Any] = {"layer_found": _share(right, reliable(scores))}
+    for low, high in BANDS:
+        found[f"layer_found_{low:g}_{high:g}"] = _share(right, (scores.ceiling > low) & (scores.ceiling <= high))
+    return found
+
+
+def save(run: Run, result: Evaluation, scores: Scores, metric: str, runs: NDArray[np.int64] | None) -> None:
+    """Write `predictions.zarr` [M, Q] and `scores.parquet`: r, its ceiling, the metric, the layer, r of each layer."""
+    table = scores.table().rename(columns={"pearson": "r"}).assign(layer=result.chosen)
+    if metric != "pearson":
+        table[metric] = result.score(metric, groups=runs).values
+    for layer, pred in result.pred.items():
+        table[f"r {layer}"] = result.score(pred=pred, groups=runs).values
+    run.save_array("predictions", result.best)
+    run.save_scores(table)
+
+
+def publish(run: Run, title: str, sections: Sequence[Section]) -> None:
+    """Write `report.html` and its figures."""
+    save_figures(run.folder / "figures", sections)
+    write_report(run.folder / "report.html", title, sections, footer=run.colophon())
+
+
+def _share(right: NDArray[np.bool_], among: NDArray[np.bool_]) -> float | None:
+    return float(right[among].mean()) if among.any() else None

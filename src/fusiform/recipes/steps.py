@@ -1,0 +1,242 @@
+"""What recipes do on their way: describe stimuli, pair, prepare a model, find the ceiling."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fusiform.data import Features, Responses, Stimuli
+from fusiform.datasets import Dataset, load_dataset
+from fusiform.errors import DataError, SettingsError
+from fusiform.files import cache_folder
+from fusiform.models.folds import ContiguousFolds, Split
+from fusiform.pairs import Pairs, pair
+from fusiform.recipes.evaluate import splits_of
+from fusiform.registry import did_you_mean, find
+from fusiform.scores import ncsnr, r_ceiling
+
+__all__ = [
+    "Material",
+    "averaged",
+    "ceiling_of",
+    "describe",
+    "folds_of",
+    "inner_folds",
+    "material",
+    "regressor",
+    "repeated_stimuli",
+    "shuffled",
+    "store_folder",
+]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a recipe works on.
+
+    Args:
+        dataset: it came from.
+        subject: whose brain.
+        stimuli: that were shown.
+        trials: responses before repeats were averaged.
+        pairs: features and responses, repeats averaged if so wished.
+        truth: what was planted, a row per target, or None.
+    """
+
+    dataset: Dataset
+    subject: str
+    stimuli: Stimuli
+    trials: Responses
+    pairs: Pairs
+    truth: pd.DataFrame | None
+
+
+def material(
+    dataset: str,
+    subject: str | None,
+    part: str | None,
+    rois: Sequence[str] | None,
+    backbone: str,
+    *,
+    layers: Sequence[str] | None,
+    reduce: str | None,
+    hemodynamic: bool,
+    lags: Sequence[float],
+    window: float | None,
+    average: bool,
+    device: str,
+    dataset_args: Mapping[str, Any] | None,
+    backbone_args: Mapping[str, Any] | None,
+) -> Material:
+    """Load a dataset, describe its stimuli and pair them with one subject's responses; settings as in `encode`."""
+    source = load_dataset(dataset, **(dataset_args or {}))
+    subject = subject or source.subjects[0]
+    trials = source.responses(subject, part=part, rois=rois)
+    stimuli = _shown(source.stimuli(part), trials)
+    features = _features(stimuli, backbone, layers, reduce, device, backbone_args)
+    features = features.hemodynamic() if hemodynamic else features
+    pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
+    return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part))
+
+
+def _planted(source: Dataset, subject: str, part: str | None) -> pd.DataFrame | None:
+    """The truth of one subject, where there is one."""
+    truth = source.truth(part)
+    if truth is None or "subject" not in truth:
+        return truth
+    return truth[truth["subject"] == subject].reset_index(drop=True)
+
+
+def averaged(trials: Responses) -> Responses:
+    """One sample per stimulus (and moment), within each split."""
+    return trials.average_repeats(("stimulus", *(["split"] if "split" in trials.samples else [])))
+
+
+def describe(
+    dataset: str,
+    backbone: str,
+    *,
+    part: str | None = None,
+    layers: Sequence[str] | None = None,
+    reduce: str | None = None,
+    dtype: str = "float32",
+    batch_size: int = 32,
+    shard: tuple[int, int] = (0, 1),
+    device: str = "auto",
+    store: Path | None = None,
+    verify: bool = False,
+    dataset_args: Mapping[str, Any] | None = None,
+    backbone_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Extract features of all stimuli of a dataset into the store; settings as in `features.extract.extract`.
+
+    Returns:
+        What was extracted: the store's folder, the number of rows, the shape of a row of every layer.
+    """
+    from fusiform.features.extract import extract
+    from fusiform.features.store import FeatureStore
+    from fusiform.features.tokens import load_backbone
+
+    stimuli = load_dataset(dataset, **(dataset_args or {})).stimuli(part)
+    found = extract(
+        stimuli,
+        load_backbone(backbone, **(backbone_args or {})),
+        FeatureStore(store or store_folder()),
+        layers=layers,
+        reduce=reduce,
+        dtype=dtype,  # type: ignore[arg-type]  # checked there
+        batch_size=batch_size,
+        shard=shard,
+        device=device,
+        verify=verify,
+        progress=True,
+    )
+    shapes = {layer: list(array.shape[1:]) for layer, array in found.arrays.items()}
+    return {"store": str(store or store_folder()), "rows": len(found), "layers": shapes}
+
+
+def store_folder() -> Path:
+    """Where features are kept unless told otherwise: `features` in the cache folder."""
+    return cache_folder() / "features"
+
+
+def regressor(name: str, pairs: Pairs, *, gap: int, device: str, model_args: Mapping[str, Any] | None) -> Any:
+    """A pipeline of standardisation and the named model, whose own folds suit the samples.
+
+    Time series get contiguous folds with a gap; else the samples of one stimulus stay together. Both steps learn from
+    the rows they are fitted on only.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    make = find("model", name)
+    known = inspect.signature(make).parameters
+    arguments = {"cv": inner_folds(pairs, gap), "device": device}
+    arguments = {key: value for key, value in arguments.items() if key in known} | dict(model_args or {})
+    if unknown := [key for key in arguments if key not in known]:
+        raise SettingsError(
+            f"model {name!r} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], known)}; "
+            f"it takes: {', '.join(known)}"
+        )
+    return make_pipeline(StandardScaler(), make(**arguments))
+
+
+def repeated_stimuli(pairs: Pairs) -> pd.Series | None:
+    """[N] the stimulus of each sample where some are shown more than once, for folds that keep them together."""
+    stimulus = pairs.samples["stimulus"]
+    return None if stimulus.is_unique or "time" in pairs.samples else stimulus
+
+
+def inner_folds(pairs: Pairs, gap: int, count: int = 5) -> Any:
+    """The splitter by which a model chooses its settings within training rows."""
+    from sklearn.model_selection import GroupKFold
+
+    if "time" in pairs.samples:
+        return ContiguousFolds(count, gap)
+    groups = repeated_stimuli(pairs)
+    return count if groups is None else GroupKFold(min(count, groups.nunique() - 1))
+
+
+def folds_of(pairs: Pairs, folds: int, gap: int) -> list[Split]:
+    """The dataset's test split, or folds that are contiguous in time or leave whole stimuli out."""
+    from sklearn.model_selection import GroupKFold
+
+    stimuli = pairs.samples["stimulus"].nunique()
+    if "time" in pairs.samples:
+        return splits_of(pairs, ContiguousFolds(folds, gap))
+    if stimuli < 2:
+        raise DataError("all samples show one stimulus; nothing can be learned from it about another")
+    return splits_of(pairs, GroupKFold(min(folds, stimuli)))
+
+
+def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] | None:
+    """[V] largest attainable r on the tested samples, or None where nothing was repeated.
+
+    Uses the ncsnr that comes with the space, else estimates it from the repeats.
+
+    Args:
+        trials: single trials.
+        tested: the samples that were scored, with `repeats` where they are averages.
+    """
+    repeats = tested.get("repeats", pd.Series(np.ones(len(tested))))
+    if "ncsnr" in trials.space.targets:
+        return r_ceiling(trials.space.column("ncsnr"), repeats)
+    shown = trials.samples[["stimulus", "time"] if trials.timed else ["stimulus"]]
+    moment = shown.groupby(list(shown.columns), sort=False).ngroup()
+    return r_ceiling(ncsnr(trials.values, moment), repeats) if moment.duplicated().any() else None
+
+
+def shuffled(count: int, timed: bool, seed: int) -> NDArray[np.int64]:
+    """[N] rows out of place, for a control: time series are rotated by a quarter to three quarters, others shuffled."""
+    rng = np.random.default_rng(seed)
+    if timed:
+        return np.roll(np.arange(count), int(rng.integers(max(1, count // 4), max(2, 3 * count // 4))))
+    return rng.permutation(count)
+
+
+def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:
+    """The stimuli that have responses, in the order of the table."""
+    shown = set(responses.samples["stimulus"])
+    return stimuli.select([id for id in stimuli.ids if id in shown])
+
+
+def _features(
+    stimuli: Stimuli,
+    backbone: str,
+    layers: Sequence[str] | None,
+    reduce: str | None,
+    device: str,
+    backbone_args: Mapping[str, Any] | None,
+) -> Features:
+    from fusiform.features.extract import extract
+    from fusiform.features.store import FeatureStore
+    from fusiform.features.tokens import load_backbone
+
+    net = load_backbone(backbone, **(backbone_args or {}))
+    store = FeatureStore(store_folder())
+    return extract(stimuli, net, store, layers=layers, reduce=reduce, device=device, progress=True)
