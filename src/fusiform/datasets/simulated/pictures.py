@@ -88,8 +88,8 @@ def _star(x: Plane, y: Plane, points: int = 5) -> Plane:
     return np.asarray(1 - 0.55 * wave - np.hypot(x, y))
 
 
-def _lobes(x: Plane, y: Plane, lobes: int = 6) -> Plane:
-    return np.asarray(0.85 + 0.15 * np.cos(lobes * np.arctan2(x, -y)) - np.hypot(x, y))
+def _rosette(x: Plane, y: Plane, petals: int = 6) -> Plane:
+    return np.asarray(0.85 + 0.15 * np.cos(petals * np.arctan2(x, -y)) - np.hypot(x, y))
 
 
 # How far inside its outline a point (x, y) of the unit frame lies; negative outside
@@ -97,7 +97,7 @@ OUTLINES: dict[str, Callable[[Plane, Plane], Any]] = {
     "disc": lambda x, y: 1 - np.hypot(x, y),
     "soft": lambda x, y: 0.85 - np.hypot(x, y),
     "ring": lambda x, y: 0.25 - np.abs(0.75 - np.hypot(x, y)),
-    "lobes": _lobes,
+    "rosette": _rosette,
     "square": lambda x, y: 1 - np.maximum(np.abs(x), np.abs(y)),
     "diamond": lambda x, y: (1.2 - np.abs(x) - np.abs(y)) / np.sqrt(2),
     "triangle": lambda x, y: np.minimum(1 - y, (1 + y - 2 * np.abs(x)) / np.sqrt(5)),
@@ -119,7 +119,7 @@ def _speckles(x: Plane, y: Plane, thing: Thing) -> Plane:
 _FILLS: dict[str, Callable[[Plane, Plane, Thing], Any]] = {
     "plain": lambda x, y, thing: 1.0,
     "stripes": lambda x, y, thing: 0.5 + 0.5 * np.tanh(2 * np.sin(_wave(x, y, thing))),
-    "checks": lambda x, y, t: 0.5 + 0.5 * np.tanh(6 * np.sin(_wave(x, y, t)) * np.sin(_wave(x, y, t, np.pi / 2))),
-    "speckles": _speckles,
-    "waves": lambda x, y, t: 0.5 + 0.5 * np.sin(_wave(x, y, t) + 1.2 * np.sin(_wave(x, y, t, np.pi / 2) / 2)),
+    "checked": lambda x, y, t: 0.5 + 0.5 * np.tanh(6 * np.sin(_wave(x, y, t)) * np.sin(_wave(x, y, t, np.pi / 2))),
+    "speckled": _speckles,
+    "wavy": lambda x, y, t: 0.5 + 0.5 * np.sin(_wave(x, y, t) + 1.2 * np.sin(_wave(x, y, t, np.pi / 2) / 2)),
 }

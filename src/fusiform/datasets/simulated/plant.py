@@ -48,26 +48,21 @@ def plant_patches(
     """
     random = stream(seed, "patches")
     per_band = max(1, round(count / layers / 2))
-    table = pd.DataFrame({"layer_index": np.tile(np.repeat(np.arange(layers), per_band), 2)})
-    table["rank"] = np.concatenate([random.permutation(per_band) for _ in range(2 * layers)])  # within its band
-    weights = _unit(random.standard_normal((len(table), len(CHANNELS))))
+    layer = np.tile(np.repeat(np.arange(layers), per_band), 2)
+    rank = np.concatenate([random.permutation(per_band) for _ in range(2 * layers)])  # within the band
+    weights = _unit(random.standard_normal((len(layer), len(CHANNELS))))
+    share = 0.2 + 0.6 * layer / max(1, layers - 1)  # of the patches of a band that are global
+    table = pd.DataFrame({"layer_index": layer, "scale": np.where(rank < np.round(share * per_band), GLOBAL, LOCAL)})
+    table = table.assign(direction="", direction_r=0.0, **dict(zip(CHANNELS, weights.T, strict=True)))
     mixtures, followed = _followers(tokens.astype(np.float64), amounts.to_numpy(np.float64))
-    carries = _assign(followed, table, most=max(1, per_band // 2))  # patch -> direction
-    for patch, direction in carries.items():
-        weights[patch] = mixtures[direction, table["layer_index"][patch]]
-    share = 0.2 + 0.6 * table["layer_index"] / max(1, layers - 1)
-    wide = (table["rank"] < (share * per_band).round()) | table.index.isin(list(carries))
-    return pd.DataFrame(
-        {
-            "layer_index": table["layer_index"],
-            "scale": np.where(wide, GLOBAL, LOCAL),
-            "direction": [amounts.columns[carries[patch]] if patch in carries else "" for patch in table.index],
-            "direction_r": [
-                followed[carries[p], table["layer_index"][p]] if p in carries else 0.0 for p in table.index
-            ],
-            **dict(zip(CHANNELS, weights.T, strict=True)),
-        }
-    )
+    for patch, number in _carriers(followed, layer, rank < max(1, per_band // 2)).items():
+        table.loc[patch, CHANNELS] = mixtures[number, layer[patch]]
+        table.loc[patch, ["scale", "direction", "direction_r"]] = [
+            GLOBAL,
+            amounts.columns[number],
+            followed[number, layer[patch]],
+        ]
+    return table
 
 
 def _followers(tokens: Floats, amounts: Floats) -> tuple[Floats, Floats]:
@@ -82,15 +77,15 @@ def _followers(tokens: Floats, amounts: Floats) -> tuple[Floats, Floats]:
     return np.stack(mixtures, axis=1), np.stack(followed, axis=1)
 
 
-def _assign(followed: Floats, table: pd.DataFrame, most: int) -> dict[int, int]:
-    """Give each direction one patch of the layer that follows it best and has one free; a band gives away `most`."""
-    free = table.index[table["rank"] < most].to_series().groupby(table["layer_index"]).agg(list)
-    carries: dict[int, int] = {}
-    for candidate in np.argsort(-followed, axis=None, kind="stable"):
-        direction, layer = np.unravel_index(candidate, followed.shape)
-        if int(direction) not in carries.values() and free[layer]:
-            carries[int(free[layer].pop(0))] = int(direction)
-    return carries
+def _carriers(followed: Floats, layer: Ints, free: NDArray[np.bool_]) -> dict[int, int]:
+    """Patch -> direction: each direction gets one patch, of the layer that follows it best and has one free left."""
+    carried: dict[int, int] = {}
+    for best in np.argsort(-followed, axis=None, kind="stable"):
+        direction, wanted = divmod(int(best), followed.shape[1])
+        patches = [int(patch) for patch in np.flatnonzero(free & (layer == wanted)) if patch not in carried]
+        if patches and direction not in carried.values():
+            carried[patches[0]] = direction
+    return carried
 
 
 def plant(seed: int, subject: int, patches: pd.DataFrame, ncsnr: float) -> pd.DataFrame:

@@ -15,9 +15,9 @@ __all__ = ["COLOURS", "CONTENTS", "DIRECTIONS", "Scene", "Thing", "scene"]
 CONTENTS = ("grating", "texture", "shape", "object")
 COLOURS = {"red": 0.0, "orange": 0.08, "yellow": 0.15, "green": 0.36, "cyan": 0.5, "blue": 0.62, "purple": 0.8}  # hues
 STRIPES = {"vertical": 0.0, "horizontal": 90.0, "oblique": 45.0}  # degrees by which the stripes' normal is turned
-ROUND = ("disc", "ring", "lobes")
+ROUND = ("disc", "ring", "rosette")
 POINTED = ("triangle", "square", "star", "diamond")
-TEXTURES = ("checks", "speckles", "waves")
+TEXTURES = ("checked", "speckled", "wavy")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Thing:
         x, y: centre.
         width, height: half axes.
         tilt: clockwise, radians.
-        fill: `"plain"`, `"stripes"`, `"checks"`, `"speckles"` or `"waves"`.
+        fill: `"plain"`, `"stripes"`, `"checked"`, `"speckled"` or `"wavy"`.
         hue: a name of `COLOURS` or `"grey"`.
         colour: RGB in [0, 1].
         second: RGB of the other half of a pattern.
@@ -64,7 +64,7 @@ class Scene:
 
     Args:
         content: one of `CONTENTS`.
-        label: the main thing's name (`"vertical"`, `"checks"`, `"star"`, `"house"`, ...).
+        label: the main thing's name (`"vertical"`, `"checked"`, `"star"`, `"house"`, ...).
         colour: the main thing's colour name.
         things: painted in this order.
     """
@@ -80,9 +80,12 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The picture in one phrase."""
-        kind = {"grating": " grating", "texture": " texture", "shape": "", "object": ""}[self.content]
-        return f"a {self.colour} {self.label}{kind} in front of a cloudy background"
+        """The picture in one phrase, such as "an orange star and 2 more shapes on a cloudy background"."""
+        kind = f" {self.content}" if self.content in ("grating", "texture") else ""
+        more = len(self.things) - 1 if self.content == "shape" else 0
+        others = f" and {more} more shape{'s' * (more > 1)}" if more else ""
+        place = "filling the picture" if self.things[0].outline == "everywhere" else "on a cloudy background"
+        return f"a{'n' * (self.colour[0] in 'aeiou')} {self.colour} {self.label}{kind}{others} {place}"
 
 
 def _hue_share(hue: str, scene: Scene) -> float:
@@ -103,7 +106,7 @@ def _stripe_share(stripes: str, scene: Scene) -> float:
 DIRECTIONS: dict[str, Callable[[Scene], float]] = {
     **{hue: partial(_hue_share, hue) for hue in ("red", "green", "blue")},
     **{f"{name} grating": partial(_stripe_share, name) for name in ("vertical", "horizontal")},
-    "checked texture": partial(_fill_share, "checks"),
+    "checked texture": partial(_fill_share, "checked"),
     "cloudy background": lambda scene: max(0.0, 1 - sum(thing.area for thing in scene.things)),
 }
 
@@ -228,7 +231,7 @@ OBJECTS: dict[str, tuple[tuple[str, float, float, float, float, float, str], ...
         ("square", 0, 0.5, 0.05, 0.55, 0, "leaf"),
         ("disc", -0.25, 0.6, 0.28, 0.1, 30, "leaf"),
         ("disc", 0.25, 0.45, 0.28, 0.1, -30, "leaf"),
-        ("lobes", 0, -0.3, 0.6, 0.6, 0, "main"),
+        ("rosette", 0, -0.3, 0.6, 0.6, 0, "main"),
         ("disc", 0, -0.3, 0.2, 0.2, 0, "other"),
     ),
     "fish": (
@@ -250,7 +253,7 @@ OBJECTS: dict[str, tuple[tuple[str, float, float, float, float, float, str], ...
     ),
     "tree": (
         ("square", 0, 0.6, 0.11, 0.4, 0, "wood"),
-        ("lobes", 0, -0.2, 0.65, 0.62, 10, "leaf"),
+        ("rosette", 0, -0.2, 0.65, 0.62, 10, "leaf"),
         ("disc", -0.2, -0.3, 0.1, 0.1, 0, "main"),
         ("disc", 0.25, -0.1, 0.1, 0.1, 0, "main"),
         ("disc", 0.05, -0.5, 0.1, 0.1, 0, "main"),
