@@ -17,13 +17,13 @@ from fusiform.models.solvers import (
     Scoring,
     Search,
     fold_scores,
-    make_fold,
+    make_folds,
     make_leave_one_out,
     ridge_weights,
 )
 from fusiform.models.spectra import spectrum
 
-__all__ = ["Alphas", "Penalties", "Spectrum", "needs_float64", "run", "run_fixed", "whole_spectrum"]
+__all__ = ["Alphas", "Penalties", "Spectrum", "run", "run_fixed", "whole_spectrum"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Penalties(Protocol):
     def values(self) -> NDArray[np.float64]:
         """The grid, [A]."""
 
-    def search(self, design: Design, split: Split, tolerance: float, precise: bool) -> Search:
-        """What scores them all on one fold."""
+    def searches(self, design: Design, folds: Sequence[Split], tolerance: float) -> Sequence[Search]:
+        """What scores them all on each fold."""
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """What scores them all on every sample held out alone."""
@@ -62,9 +62,9 @@ class Alphas:
 
     values: NDArray[np.float64]
 
-    def search(self, design: Design, split: Split, tolerance: float, precise: bool) -> Search:
-        """What scores them all on one fold."""
-        return make_fold(design, split, self.values, tolerance, precise)
+    def searches(self, design: Design, folds: Sequence[Split], tolerance: float) -> Sequence[Search]:
+        """What scores them all on each fold."""
+        return make_folds(design, folds, self.values, tolerance)
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """What scores them all on every sample held out alone."""
@@ -79,19 +79,6 @@ def whole_spectrum(design: Design) -> Spectrum:
     """The spectrum of all samples, decomposed in float64."""
     values, vectors = spectrum(design.gram)
     return Spectrum(values, vectors.to(design.root.dtype))
-
-
-def needs_float64(whole: Spectrum, design: Design, smallest: float, tolerance: float) -> bool:
-    """Whether folds must be decomposed in float64 for the smallest alpha to be right.
-
-    A float32 decomposition moves eigenvalues by a few roundings of the largest; the filter 1 / (s + alpha) of the
-    smallest then errs by that over s + alpha.
-    """
-    if design.root.dtype == torch.float64:
-        return True
-    lowest = whole.values[1 if design.dual and design.centred and len(whole.values) > 1 else 0]
-    moved = 8 * torch.finfo(torch.float32).eps * whole.values[-1]
-    return bool(moved > tolerance * (lowest + smallest))
 
 
 def run(

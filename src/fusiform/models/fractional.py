@@ -6,6 +6,7 @@ alpha is found in each fold, and held-out predictions come from the same few bas
 Shapes: V targets, A fractions, Q eigenvalues.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,20 +35,28 @@ class FractionFold:
         fold: whose basis filters reach all alphas from zero on.
         whole: spectrum of the fold's training samples.
         fractions: [A].
-        basis: of the fold.
     """
 
     fold: Fold
     whole: Spectrum
     fractions: NDArray[np.float64]
-    basis: FilterBasis
+
+    @property
+    def basis(self) -> FilterBasis:
+        """The basis filters of the fold."""
+        return self.fold.basis
+
+    @property
+    def precise(self) -> bool:
+        """Always: alphas go down to zero."""
+        return True
 
     def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
         """Held-out score of every fraction, [V, A]."""
         covariates = self.fold.covariates(design, targets, total)
         fractions = torch.as_tensor(self.fractions, device=total.device).expand(len(total), -1)
         alphas = alphas_of_fractions(fractions, covariates, self.whole)  # [V, A]
-        projection = torch.as_tensor(self.basis.projection, device=total.device)
+        projection = torch.as_tensor(self.fold.basis.projection, device=total.device)
         mix = _filters(self.whole.values, alphas) @ projection  # [V, A, R]
         return scores(self.fold.products(design, targets, covariates), mix, scoring)
 
@@ -58,13 +67,14 @@ class Fractions:
 
     values: NDArray[np.float64]
 
-    def search(self, design: Design, split: Split, tolerance: float, precise: bool) -> Search:
-        """What scores them all on one fold."""
-        training = decompose(design, split)
+    def searches(self, design: Design, folds: Sequence[Split], tolerance: float) -> Sequence[Search]:
+        """What scores them all on each fold."""
+        return [self._search(design, split, tolerance) for split in folds]
+
+    def _search(self, design: Design, split: Split, tolerance: float) -> FractionFold:
+        training = decompose(design, split, 0.0, precise=True)
         fold = fold_of(design, training, _grid(to_numpy(training.values)), tolerance)
-        return FractionFold(
-            fold, Spectrum(training.values, training.vectors.to(design.root.dtype)), self.values, fold.basis
-        )
+        return FractionFold(fold, Spectrum(training.values, training.vectors.to(design.root.dtype)), self.values)
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """Not in closed form: each target has alphas of its own, and with them leverages."""

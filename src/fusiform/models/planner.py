@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fusiform.errors import SettingsError
 from fusiform.models.design import BLOCK, Frame
+from fusiform.models.solvers import Search
 from fusiform.models.spectra import filter_basis
 
 __all__ = ["Job", "Plan", "expected_rank", "make_plan", "memory_available"]
@@ -72,6 +73,11 @@ class Plan:
     limit: int
     device: str
     spectra: str = "float32 or float64, decided by the spectrum"
+
+    def done(self, searches: Sequence[Search]) -> "Plan":
+        """The plan with what was found when the folds were decomposed."""
+        spectra = "float64" if any(search.precise for search in searches) else f"float{8 * self.job.width}"
+        return replace(self, rank=max(search.basis.rank for search in searches), spectra=spectra)
 
     @property
     def peak(self) -> int:

@@ -1,7 +1,6 @@
 """Ridge regression as scikit-learn estimators: thin shells over `solvers` and `fitting`."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,20 +9,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusiform.errors import SettingsError
 from fusiform.models.design import Design, Frame, make_design
-from fusiform.models.fitting import Alphas, Penalties, needs_float64, run, run_fixed, whole_spectrum
+from fusiform.models.fitting import Alphas, Penalties, run, run_fixed, whole_spectrum
 from fusiform.models.folds import Split, splits
 from fusiform.models.fractional import Fractions
-from fusiform.models.planner import Job, Plan, Weights, expected_rank, make_plan
-from fusiform.models.results import Results
-from fusiform.models.shells import (
-    RidgeShell,
+from fusiform.models.inputs import (
     check_alphas,
     check_weight,
+    data_key,
     find_frame,
     fingerprint,
-    is_lazy,
-    weight_arrays,
+    job_of,
+    result_arrays,
+    shown,
 )
+from fusiform.models.planner import Plan, expected_rank, make_plan
+from fusiform.models.results import Results
+from fusiform.models.shells import RidgeShell
 from fusiform.models.solvers import Scoring, Search
 
 __all__ = ["Ridge", "RidgeCV"]
@@ -83,10 +84,10 @@ class Ridge(RidgeShell):
         alphas = _per_target(self.alpha, responses.shape[1])
         weight = check_weight(sample_weight, features.shape[0])
         frame = find_frame(self.device, self.dtype, features)
-        job = _job(self, features, responses, frame, 1, [])
+        job = job_of(self, features, responses, frame, 1, [])
         self.plan_ = make_plan(job, frame, 1, self.memory_limit)
-        key = {"model": "Ridge", "data": _data_key(self, features, responses, weight), "alpha": alphas.tolist()}
-        results = Results.open(_arrays(self.plan_, frame), self.folder, key)
+        key = {"model": "Ridge", "data": data_key(self, features, responses, weight), "alpha": alphas.tolist()}
+        results = Results.open(result_arrays(self.plan_, frame), self.folder, key)
         design = make_design(features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame)
         for _ in run_fixed(design, whole_spectrum(design), alphas, responses, self.plan_, results):
             pass
@@ -142,7 +143,7 @@ class RidgeCV(RidgeShell):
         fit_intercept: bool = True,
         device: str = "auto",
         dtype: str | None = None,
-        tolerance: float = 3e-3,
+        tolerance: float = 1e-3,
         memory_limit: int | None = None,
         keep_weights: bool = True,
         folder: Path | str | None = None,
@@ -182,17 +183,14 @@ class RidgeCV(RidgeShell):
         frame = find_frame(self.device, self.dtype, features)
         plan = self._plan(features, responses, folds, frame)
         key = self._key(features, responses, weight, folds)
-        results = Results.open(_arrays(plan, frame, len(folds or [0])), self.folder, key)
+        results = Results.open(result_arrays(plan, frame, len(folds or [0])), self.folder, key)
         design = make_design(features, weight, centred=self.fit_intercept, dual=plan.form == "dual", frame=frame)
         penalties = self._penalties(design)
         whole = whole_spectrum(design)
-        precise = needs_float64(whole, design, float(penalties.values.min()), self.tolerance)
-        searches = _searches(penalties, design, folds, self.tolerance, precise)
-        self.plan_ = replace(
-            plan, rank=max(search.basis.rank for search in searches), spectra="float64" if precise else "float32"
-        )
+        searches = _searches(penalties, design, folds, self.tolerance)
+        self.plan_ = plan.done(searches)
         batches = run(design, whole, searches, penalties, responses, self.scoring, plan, results)
-        for _ in _shown(batches, responses.shape[1] - results.done, self.progress):
+        for _ in shown(batches, responses.shape[1] - results.done, self.progress):
             pass
         self._values_ = penalties.values
         self._finish(design, results)
@@ -259,7 +257,7 @@ class RidgeCV(RidgeShell):
     def _plan(self, features: Any, responses: Any, folds: list[Split] | None, frame: Frame) -> Plan:
         grid = self._grid()
         held = [features.shape[0]] if folds is None else [len(test) for _, test in folds]
-        job = _job(self, features, responses, frame, len(grid), held)
+        job = job_of(self, features, responses, frame, len(grid), held)
         reach = np.geomspace(1e-8, 1e8, 400) if self.fracs is not None else grid
         return make_plan(job, frame, expected_rank(reach, self.tolerance), self.memory_limit)
 
@@ -282,7 +280,7 @@ class RidgeCV(RidgeShell):
         positions = [part for fold in folds or [] for part in fold]
         return {
             "model": "RidgeCV",
-            "data": _data_key(self, features, responses, weight),
+            "data": data_key(self, features, responses, weight),
             "grid": [*self._grid().tolist(), "fracs" if self.fracs is not None else "alphas"],
             "folds": "loo" if folds is None else fingerprint(*positions) if self.folder is not None else "",
             "scoring": self.scoring,
@@ -296,45 +294,10 @@ class RidgeCV(RidgeShell):
         self._values_ = np.asarray(state["values"])
 
 
-def _searches(
-    penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float, precise: bool
-) -> list[Search]:
+def _searches(penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float) -> Sequence[Search]:
     if folds is None:
         return [penalties.leave_one_out(design, tolerance)]
-    return [penalties.search(design, split, tolerance, precise) for split in folds]
-
-
-def _job(model: Any, features: Any, responses: Any, frame: Frame, alphas: int, held: list[int]) -> Job:
-    weights: Weights = "none" if not model.keep_weights else "memory" if model.folder is None else "disk"
-    width = frame.dtype.itemsize
-    samples, count = features.shape
-    return Job(samples, count, responses.shape[1], alphas, held, width, weights, is_lazy(responses))
-
-
-def _arrays(plan: Plan, frame: Frame, folds: int = 0) -> dict[str, Any]:
-    """Shapes and types of what a plan's fit finds."""
-    job = plan.job
-    dtype = np.dtype(f"float{8 * frame.dtype.itemsize}")
-    shapes = weight_arrays(job.weights, plan.form, job.targets, job.samples, job.features, dtype)
-    if folds:
-        shapes["curves"] = ((job.targets, job.alphas), np.float64)
-        shapes["folds"] = ((job.targets, folds), np.float64)
-    return shapes
-
-
-def _data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | None) -> dict[str, Any]:
-    """What identifies the data of a fit that may be resumed: all features, and some rows of the responses."""
-    if model.folder is None:
-        return {}
-    return {
-        "shape": [*features.shape, responses.shape[1]],
-        "features": fingerprint(features),
-        "responses": fingerprint(responses, rows=16),
-        "weight": None if weight is None else fingerprint(weight),
-        "fit_intercept": model.fit_intercept,
-        "dtype": model.dtype,
-        "keep_weights": model.keep_weights,
-    }
+    return penalties.searches(design, folds, tolerance)
 
 
 def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:
@@ -342,13 +305,3 @@ def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:
     if values.shape not in ((), (count,)) or not (np.isfinite(values) & (values >= 0)).all():
         raise SettingsError(f"alpha is {alpha!r}; wanted a finite number not below zero, or {count} of them")
     return np.broadcast_to(values, count).copy()
-
-
-def _shown(batches: Iterator[int], count: int, progress: bool) -> Iterator[int]:
-    """The batches, with a bar that counts targets."""
-    from tqdm.auto import tqdm
-
-    with tqdm(total=count, desc="ridge", unit="target", disable=not progress) as bar:
-        for batch in batches:
-            bar.update(batch)
-            yield batch

@@ -1,6 +1,5 @@
 """What the ridge estimators share: reading inputs, checking settings, predicting, saving and loading."""
 
-import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,18 +8,17 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse import issparse
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import read_json, write_json
-from fusiform.models.design import Design, Frame, blocks
-from fusiform.models.planner import Weights
+from fusiform.models.design import Design, blocks
+from fusiform.models.inputs import is_lazy
 from fusiform.models.results import Results
 
-__all__ = ["RidgeShell", "check_alphas", "check_weight", "find_frame", "fingerprint", "is_lazy", "weight_arrays"]
+__all__ = ["RidgeShell"]
 
 MODEL = "model.json"
 
@@ -174,77 +172,6 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             warnings.warn(f"{missing} targets hold NaN and were not fitted; their predictions are NaN", stacklevel=3)
         if results.folder is not None:
             self._save_state(results.folder)
-
-
-def is_lazy(values: Any) -> bool:
-    """Whether an array lies on disk (memory map, zarr, HDF5) and is to be read in blocks."""
-    return not issparse(values) and (isinstance(values, np.memmap) or hasattr(values, "chunks"))
-
-
-def find_frame(device: str, dtype: str | None, X: Any) -> Frame:
-    """Device and precision to compute on and in."""
-    if dtype not in (None, "float32", "float64"):
-        raise SettingsError(f"dtype is {dtype!r}; wanted 'float32', 'float64' or None")
-    if dtype is None:
-        dtype = "float32" if X.dtype in (np.float32, np.float16) else "float64"
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        where = torch.zeros(0, device=device).device
-    except (RuntimeError, AssertionError) as reason:
-        raise SettingsError(
-            f"device {device!r} cannot be used ({str(reason).splitlines()[0]}); give 'auto' or 'cpu'"
-        ) from reason
-    return Frame(where, torch.float64 if dtype == "float64" else torch.float32)
-
-
-def check_alphas(alphas: ArrayLike, name: str = "alphas", top: float = np.inf) -> NDArray[np.float64]:
-    """A grid of finite numbers above zero."""
-    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
-    if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0) & (grid <= top)).all():
-        limit = "" if top == np.inf else f" and at most {top:g}"
-        raise SettingsError(f"{name} is {alphas!r}; wanted a list of finite numbers above zero{limit}")
-    return grid
-
-
-def check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
-    """One weight per sample, or None."""
-    if weight is None:
-        return None
-    values = np.asarray(weight, dtype=np.float64)
-    values = np.full(count, values) if values.ndim == 0 else values
-    if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-        raise DataError(f"sample_weight has the shape {values.shape}; wanted {count} finite weights, none below zero")
-    return values
-
-
-def weight_arrays(where: Weights, form: str, count: int, size: int, features: int, dtype: DTypeLike) -> dict[str, Any]:
-    """Shapes and types of the arrays that every ridge keeps."""
-    shapes: dict[str, Any] = {
-        "mean": ((count,), dtype),
-        "intercept": ((count,), dtype),
-        "alpha": ((count,), np.float64),
-    }
-    if where == "disk" or (where == "memory" and form == "primal"):
-        shapes["coef"] = ((count, features), dtype)
-    elif where == "memory":
-        shapes["dual_coef"] = ((count, size), dtype)
-    return shapes
-
-
-def fingerprint(*arrays: Any, rows: int | None = None) -> str:
-    """A digest of arrays, of all their rows or of about `rows` that are evenly spread."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(repr((tuple(array.shape), str(array.dtype))).encode())
-        step = 1 if rows is None else max(1, array.shape[0] // rows)
-        for part in (
-            blocks(array.shape[0], int(np.prod(array.shape[1:])))
-            if rows is None
-            else (slice(i, i + 1) for i in range(0, array.shape[0], step))
-        ):
-            digest.update(np.ascontiguousarray(array[part]).tobytes())
-    return digest.hexdigest()
 
 
 def _is_plain(value: Any) -> bool:

@@ -29,12 +29,14 @@ __all__ = [
     "fold_of",
     "fold_scores",
     "make_fold",
+    "make_folds",
     "make_leave_one_out",
     "ridge_weights",
     "scaled",
     "scores",
 ]
 
+COARSE = 3e-3  # largest relative error of a filter by float32 decomposition
 Scoring = Literal["mse", "r2", "pearson"]
 
 
@@ -44,6 +46,10 @@ class Search(Protocol):
     @property
     def basis(self) -> FilterBasis:
         """The basis filters."""
+
+    @property
+    def precise(self) -> bool:
+        """Whether it was decomposed in float64."""
 
     def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
         """Score of every alpha, [V, A], in units of the standardised targets; higher is better."""
@@ -84,6 +90,7 @@ class Fold:
         operator: [R * M, Q].
         turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
         basis: of filters.
+        precise: it was decomposed in float64.
     """
 
     train: slice | Tensor
@@ -95,6 +102,7 @@ class Fold:
     operator: Tensor
     turn: Tensor | None
     basis: FilterBasis
+    precise: bool
 
     def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
         """Held-out score of every alpha, [V, A]."""
@@ -143,11 +151,13 @@ class LeaveOneOut:
         operator: [R * N, Q], the basis of fitted values.
         stretch: [A, N] 1 / (1 - leverage).
         basis: of filters.
+        precise: it was decomposed in float64.
     """
 
     operator: Tensor
     stretch: Tensor
     basis: FilterBasis
+    precise: bool = True
 
     def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
         """Score of every alpha, [V, A], over all samples at once (a sample alone has no r2)."""
@@ -166,7 +176,7 @@ class LeaveOneOut:
 
 
 def make_fold(
-    design: Design, split: Split, alphas: NDArray[np.float64], tolerance: float, precise: bool = True
+    design: Design, split: Split, alphas: NDArray[np.float64], tolerance: float, precise: bool = False
 ) -> Fold:
     """Decompose the training samples of a fold and make what predicts its held-out ones for a grid of alphas.
 
@@ -175,18 +185,43 @@ def make_fold(
         split: positions of training and of held-out samples.
         alphas: [A].
         tolerance: bound on the error of held-out predictions by mixing basis filters, relative to the target's rms.
-        precise: decompose in float64 whatever the precision of the design.
+        precise: as in `decompose`.
     """
-    return fold_of(design, decompose(design, split, precise), alphas, tolerance)
+    return fold_of(design, decompose(design, split, float(alphas.min()), precise), alphas, tolerance)
 
 
-def decompose(design: Design, split: Split, precise: bool = True) -> Training:
-    """Decompose the training Gram matrix of a fold, once for all alphas and targets."""
+def make_folds(design: Design, folds: Sequence[Split], alphas: NDArray[np.float64], tolerance: float) -> list[Fold]:
+    """`make_fold` of each; once one needed float64, the others are decomposed in it at once."""
+    made: list[Fold] = []
+    for split in folds:
+        made.append(make_fold(design, split, alphas, tolerance, precise=bool(made) and made[-1].precise))
+    return made
+
+
+def decompose(design: Design, split: Split, smallest: float, precise: bool = False) -> Training:
+    """Decompose the training Gram matrix of a fold, once for all alphas and targets.
+
+    In the precision of the design if that serves the smallest alpha, else in float64: a float32 decomposition moves
+    eigenvalues by a few roundings of the largest, and the filter 1 / (s + alpha) errs by that over s + alpha.
+
+    Args:
+        design: the features.
+        split: positions of training and of held-out samples.
+        smallest: alpha.
+        precise: in float64 at once.
+    """
     train, test = (_positions(rows, design) for rows in split)
     left = _left_out(split, design)
     gram, held = _dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
     values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
+    if values.dtype == torch.float32 and _too_coarse(values, smallest, design):
+        values, vectors = spectrum(gram)
     return Training(train, test, left, held.to(vectors) @ vectors, values, vectors)
+
+
+def _too_coarse(values: Tensor, smallest: float, design: Design) -> bool:
+    lowest = values[1 if design.dual and design.centred and len(values) > 1 else 0]  # the mean's own is zero
+    return bool(8 * torch.finfo(torch.float32).eps * values[-1] > COARSE * (lowest + smallest))
 
 
 def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tolerance: float) -> Fold:
@@ -206,6 +241,7 @@ def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tol
         operator=_operator(basis, held, training.vectors, design),
         turn=turn,
         basis=basis,
+        precise=training.values.dtype == torch.float64,
     )
 
 
@@ -244,7 +280,7 @@ def scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
         scoring: which score.
     """
     inner, cross, level = products[:, :-2, :-2], mix @ products[:, :-2, -2:-1], mix @ products[:, :-2, -1:]
-    power, cross, level = ((mix @ inner) * mix).sum(2), cross[..., 0], level[..., 0]  # [V, A]
+    power, cross, level = _quadratic(inner, mix), cross[..., 0], level[..., 0]  # [V, A]
     own, size = products[:, -2, -2, None], products[:, -1, -1, None]
     error = (power - 2 * cross + own).clamp(min=0)
     if scoring == "mse":
@@ -328,6 +364,14 @@ def _dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64
     held = held - torch.outer(root[outside] / root[inside].norm(), level)
     gram = gram - torch.outer(unit, level) - torch.outer(level, unit) + unit @ level * torch.outer(unit, unit)
     return gram, held - torch.outer(held @ unit, unit)
+
+
+def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:
+    """mix' inner mix for every target and alpha, [V, A]; one matrix product where the mix is shared."""
+    if mix.ndim == 3:
+        return ((mix @ inner) * mix).sum(2)
+    pairs = mix[:, :, None] * mix[:, None, :]  # [A, R, R]
+    return inner.flatten(1) @ pairs.flatten(1).T
 
 
 def _ratio(top: Tensor, bottom: Tensor, whole: Tensor) -> Tensor:

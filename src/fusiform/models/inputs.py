@@ -1,0 +1,141 @@
+"""Inputs and settings of the ridge estimators: checked, described, and identified for a fit that may be resumed."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import issparse
+
+from fusiform.errors import DataError, SettingsError
+from fusiform.models.design import Frame, blocks
+from fusiform.models.planner import Job, Plan, Weights
+
+__all__ = [
+    "check_alphas",
+    "check_weight",
+    "data_key",
+    "find_frame",
+    "fingerprint",
+    "is_lazy",
+    "job_of",
+    "result_arrays",
+    "shown",
+    "weight_arrays",
+]
+
+
+def is_lazy(values: Any) -> bool:
+    """Whether an array lies on disk (memory map, zarr, HDF5) and is to be read in blocks."""
+    return not issparse(values) and (isinstance(values, np.memmap) or hasattr(values, "chunks"))
+
+
+def find_frame(device: str, dtype: str | None, X: Any) -> Frame:
+    """Device and precision to compute on and in."""
+    if dtype not in (None, "float32", "float64"):
+        raise SettingsError(f"dtype is {dtype!r}; wanted 'float32', 'float64' or None")
+    if dtype is None:
+        dtype = "float32" if X.dtype in (np.float32, np.float16) else "float64"
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError) as reason:
+        raise SettingsError(
+            f"device {device!r} cannot be used ({str(reason).splitlines()[0]}); give 'auto' or 'cpu'"
+        ) from reason
+    return Frame(where, torch.float64 if dtype == "float64" else torch.float32)
+
+
+def check_alphas(alphas: ArrayLike, name: str = "alphas", top: float = np.inf) -> NDArray[np.float64]:
+    """A grid of finite numbers above zero."""
+    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0) & (grid <= top)).all():
+        limit = "" if top == np.inf else f" and at most {top:g}"
+        raise SettingsError(f"{name} is {alphas!r}; wanted a list of finite numbers above zero{limit}")
+    return grid
+
+
+def check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
+    """One weight per sample, or None."""
+    if weight is None:
+        return None
+    values = np.asarray(weight, dtype=np.float64)
+    values = np.full(count, values) if values.ndim == 0 else values
+    if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise DataError(f"sample_weight has the shape {values.shape}; wanted {count} finite weights, none below zero")
+    return values
+
+
+def weight_arrays(where: Weights, form: str, count: int, size: int, features: int, dtype: DTypeLike) -> dict[str, Any]:
+    """Shapes and types of the arrays that every ridge keeps."""
+    shapes: dict[str, Any] = {
+        "mean": ((count,), dtype),
+        "intercept": ((count,), dtype),
+        "alpha": ((count,), np.float64),
+    }
+    if where == "disk" or (where == "memory" and form == "primal"):
+        shapes["coef"] = ((count, features), dtype)
+    elif where == "memory":
+        shapes["dual_coef"] = ((count, size), dtype)
+    return shapes
+
+
+def fingerprint(*arrays: Any, rows: int | None = None) -> str:
+    """A digest of arrays, of all their rows or of about `rows` that are evenly spread."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(repr((tuple(array.shape), str(array.dtype))).encode())
+        step = 1 if rows is None else max(1, array.shape[0] // rows)
+        for part in (
+            blocks(array.shape[0], int(np.prod(array.shape[1:])))
+            if rows is None
+            else (slice(i, i + 1) for i in range(0, array.shape[0], step))
+        ):
+            digest.update(np.ascontiguousarray(array[part]).tobytes())
+    return digest.hexdigest()
+
+
+def job_of(model: Any, features: Any, responses: Any, frame: Frame, alphas: int, held: list[int]) -> Job:
+    weights: Weights = "none" if not model.keep_weights else "memory" if model.folder is None else "disk"
+    width = frame.dtype.itemsize
+    samples, count = features.shape
+    return Job(samples, count, responses.shape[1], alphas, held, width, weights, is_lazy(responses))
+
+
+def result_arrays(plan: Plan, frame: Frame, folds: int = 0) -> dict[str, Any]:
+    """Shapes and types of what a plan's fit finds."""
+    job = plan.job
+    dtype = np.dtype(f"float{8 * frame.dtype.itemsize}")
+    shapes = weight_arrays(job.weights, plan.form, job.targets, job.samples, job.features, dtype)
+    if folds:
+        shapes["curves"] = ((job.targets, job.alphas), np.float64)
+        shapes["folds"] = ((job.targets, folds), np.float64)
+    return shapes
+
+
+def data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | None) -> dict[str, Any]:
+    """What identifies the data of a fit that may be resumed: all features, and some rows of the responses."""
+    if model.folder is None:
+        return {}
+    return {
+        "shape": [*features.shape, responses.shape[1]],
+        "features": fingerprint(features),
+        "responses": fingerprint(responses, rows=16),
+        "weight": None if weight is None else fingerprint(weight),
+        "fit_intercept": model.fit_intercept,
+        "dtype": model.dtype,
+        "keep_weights": model.keep_weights,
+    }
+
+
+def shown(batches: Iterator[int], count: int, progress: bool) -> Iterator[int]:
+    """The batches, with a bar that counts targets."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=count, desc="ridge", unit="target", disable=not progress) as bar:
+        for batch in batches:
+            bar.update(batch)
+            yield batch
