@@ -113,22 +113,30 @@ class Simulated:
         samples.insert(1, "subject", subject)
         return Responses(values, samples, chosen.space().select(targets))
 
-    def truth(
-        self, part: str | None = None, *, subject: str | None = None, rois: Sequence[str] | None = None
-    ) -> pd.DataFrame:
-        """What is planted in one subject (default: the first), a row per target, in the order of its responses.
+    def truth(self, part: str | None = None, *, subject: str | None = None) -> pd.DataFrame:
+        """What is planted, a row per target in the order of the responses, subject by subject.
 
         The columns are `subject`, `noise_ceiling` (the share of the variance of one sample that is signal,
-        ncsnr^2 / (ncsnr^2 + 1)) and those of `plant.plant` or `film.plant_viewer`.
+        ncsnr^2 / (ncsnr^2 + 1)) and those of `plant.plant` or `film.plant_viewer`; `hemisphere` and `vertex` are
+        those of the responses' space.
+
+        Args:
+            part: `"images"` or `"movie"`.
+            subject: one of them; all if None.
         """
-        name, chosen = choose("subject", subject, self.subjects), self._part(part)
-        truth = chosen.truth(self.subjects.index(name))
-        truth.insert(0, "subject", name)
-        truth.insert(1, "noise_ceiling", signal_share(truth["ncsnr"].to_numpy()) ** 2)
-        return truth.iloc[_targets(chosen, rois)].reset_index(drop=True)
+        wanted = self.subjects if subject is None else (choose("subject", subject, self.subjects),)
+        chosen = self._part(part)
+        return pd.concat([_truth(chosen, self.subjects.index(name), name) for name in wanted], ignore_index=True)
 
     def _part(self, part: str | None) -> Gallery | Cinema:
         return self._parts[choose("part", part, self.parts)]
+
+
+def _truth(part: Gallery | Cinema, number: int, subject: str) -> pd.DataFrame:
+    truth = part.truth(number)
+    truth.insert(0, "subject", subject)
+    truth.insert(1, "noise_ceiling", signal_share(truth["ncsnr"].to_numpy()) ** 2)
+    return truth
 
 
 def _targets(part: Gallery | Cinema, rois: Sequence[str] | None) -> NDArray[np.int64]:
