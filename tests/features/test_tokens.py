@@ -149,8 +149,8 @@ class TestHookLayers:
         assert local["odd"].shape == (2, 3, 15)
 
     def test_names_unknown_and_silent_layers(self, small_net: Any) -> None:
-        with pytest.raises(UnknownNameError, match=r"no submodule 'secnd' \(did you mean 'second'\?\)"):
-            hook_layers(small_net, ["secnd"], name="small")
+        with pytest.raises(UnknownNameError, match=r"no submodule 'seconds' \(did you mean 'second'\?\)"):
+            hook_layers(small_net, ["seconds"], name="small")
         with pytest.raises(DataError, match="'unused' was not called"):
             hook_layers(Blocks(), ["unused"], name="b").get_tokens(torch.rand(2, 3, 4, 4))
 
@@ -180,8 +180,8 @@ class TestLoadBackbone:
             load_backbone("pixel")
         with pytest.raises(UnknownNameError, match="cannot import 'Net' from the module 'no_such_module'"):
             load_backbone("no_such_module:Net")
-        with pytest.raises(SettingsError, match=r"'pixels' cannot be made with \{'sise': 3\}"):
-            load_backbone("pixels", sise=3)
+        with pytest.raises(SettingsError, match=r"'pixels' cannot be made with \{'syze': 3\}"):
+            load_backbone("pixels", syze=3)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Workers in processes of their own, started and killed by this script; only the last kind of run ends by itself.
+"""Workers in processes of their own, started and, if so wished, killed by this script.
 
 python worker.py whole STORE        one worker, undisturbed
 python worker.py killed STORE       workers one after another, each killed at a random moment; the last one finishes
@@ -23,12 +23,12 @@ from fusiform.features.extract import extract
 from fusiform.features.image import Pixels
 from fusiform.features.store import FeatureStore
 
-PICTURES, KILLS = 70, 20
+PICTURES, KILLS = 320, 20
 extract_module._BLOCK_STIMULI = 4  # many blocks, so that kills fall between and within them
 
 
 def load(id: str) -> Image.Image:
-    time.sleep(0.005)
+    time.sleep(0.003)
     pixels = np.random.default_rng(int(id.removeprefix("im"))).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -50,6 +50,10 @@ def ended_well(pid: int) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
+def has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def blocks(folder: Path) -> dict[str, int]:
     """Every finished block, and when it was written."""
     return {str(mark.parent): mark.stat().st_mtime_ns for mark in folder.glob("*/blocks/[0-9]*/zarr.json")}
@@ -57,16 +61,19 @@ def blocks(folder: Path) -> dict[str, int]:
 
 def killed(folder: Path) -> None:
     moments, survivors, seen = random.Random(0), 0, []
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         before = blocks(folder)
         pid = start(lambda: work(folder))
-        time.sleep(moments.uniform(0.02, 0.12))
+        while kill > 2 and len(blocks(folder)) == len(before) and not has_ended(pid):
+            time.sleep(0.001)  # the first ones die while they begin, the others after a block and some
+        time.sleep(moments.uniform(0, 0.05))
         os.kill(pid, signal.SIGKILL)
         survivors += ended_well(pid)
         after = blocks(folder)
         assert before.items() <= after.items(), "a finished block was written again"
         seen.append(len(after))
     print(f"{survivors} of {KILLS} workers ended before they were killed; blocks after each: {seen}")
+    assert KILLS - 3 <= seen[-1] < len(range(0, PICTURES, 4)), "the kills came too early or too late to mean anything"
     assert ended_well(start(lambda: work(folder)))
 
 

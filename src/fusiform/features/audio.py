@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusiform.data import Recording, Track
+from fusiform.data import Kind, Recording, Track
 from fusiform.errors import DataError
 from fusiform.features.tokens import Tokens
 
@@ -25,7 +25,8 @@ class Tracks:
             `Features.hemodynamic` does not convolve them again.
     """
 
-    name, kind, revision = "tracks", "recording", "1"
+    name, revision = "tracks", "1"
+    kind: Kind = "recording"
 
     def __init__(self, names: str | Sequence[str], rate: float, hemodynamic: bool = False) -> None:
         self.names = (names,) if isinstance(names, str) else tuple(names)

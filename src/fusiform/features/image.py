@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fusiform.data import Kind
 from fusiform.features.preprocess import Picture, describe
 from fusiform.features.tokens import Tokens
 from fusiform.nets.planted import PlantedNetwork, planted_network
@@ -20,7 +21,8 @@ class Pixels:
         colour: three channels, or one of luminance.
     """
 
-    name, kind, revision = "pixels", "image", "1"
+    name, revision = "pixels", "1"
+    kind: Kind = "image"
 
     def __init__(self, size: int | None = 32, colour: bool = True) -> None:
         self.preprocess = Picture(size, colour, normalise="none", resample="box")
@@ -39,7 +41,8 @@ class Planted:
         seed: of its kernels.
     """
 
-    name, kind, revision = "planted", "image", "1"
+    name, revision = "planted", "1"
+    kind: Kind = "image"
 
     def __init__(self, layers: int = 6, seed: int = 0) -> None:
         self.layers, self.seed = layers, seed

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusiform.data import Recording
+from fusiform.data import Kind, Recording
 from fusiform.data.timing import row_at
 from fusiform.errors import DataError, LayoutError
 from fusiform.features.tokens import Tokens
@@ -45,7 +45,8 @@ class Words:
             line), or the folder among the data folders that holds one. None leaves out `frequency` and `vectors`.
     """
 
-    name, kind = "words", "recording"
+    name = "words"
+    kind: Kind = "recording"
 
     def __init__(self, rate: float = 2.0, vectors: str | Path | None = "glove_twitter_25d") -> None:
         self.rate, self.source = float(rate), vectors
