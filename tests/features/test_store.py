@@ -212,6 +212,11 @@ class TestResuming:
         extract(pictures(10), Never(4), store)
         assert Never.seen == 2 + 1
 
+    def test_nothing_appears_before_there_are_rows(self, store: FeatureStore, stories: Stimuli) -> None:
+        with pytest.raises(DataError, match="no track 'sond'"):
+            extract(stories, Tracks("sond", rate=2), store)
+        assert not store.folder.exists()
+
     def test_an_unfinished_set_says_what_to_run(self, store: FeatureStore, pictures: Pictures) -> None:
         part = extract(pictures(10), Pixels(4), store, shard=(1, 2))
         assert part.index["stimulus"].tolist() == ["im4", "im5", "im6", "im7"]

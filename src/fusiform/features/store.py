@@ -88,7 +88,7 @@ class FeatureStore:
     def begin(
         self, key: Mapping[str, Any], ids: Sequence[str], block: int, rate: float | None, hemodynamic: bool
     ) -> "Entry":
-        """The feature set of a key, its manifest written if it is new.
+        """The feature set of a key; a new one appears on disk with its first block.
 
         Args:
             key: see `key_of`.
@@ -101,9 +101,9 @@ class FeatureStore:
             StoreError: its folder holds another key.
         """
         folder = self.folder / f"{_slug(key['backbone'])}-{sha256(canonical(key))[:10]}"
-        if not (folder / "manifest.json").exists():  # two workers may both find it absent: they write the same
+        if not (folder / "manifest.json").exists():
             layout = {"rate": rate, "hemodynamic": hemodynamic, "stimuli_per_block": block, "stimuli": list(ids)}
-            write_json(folder / "manifest.json", {"format": _FORMAT, "key": dict(key), **layout})
+            return Entry(folder, {"format": _FORMAT, "key": dict(key), **layout})
         entry = Entry(folder)
         if entry.manifest["key"] != key or entry.manifest["stimuli"] != list(ids):
             raise StoreError(f"{folder}/manifest.json has another key than the folder's name says; {_AGAIN}")
@@ -115,18 +115,21 @@ class Entry:
 
     Args:
         folder: of the set.
+        new: the manifest of one that is not on disk yet.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, new: dict[str, Any] | None = None) -> None:
+        self.folder, self._new = folder, new
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The key and the layout, as read from `manifest.json`.
+        """The key and the layout, as in `manifest.json`.
 
         Raises:
             StoreError: it is damaged or of another format.
         """
+        if self._new:
+            return self._new
         try:
             manifest = dict(read_json(self.folder / "manifest.json"))
             if manifest["format"] != _FORMAT:
@@ -161,6 +164,8 @@ class Entry:
         for left_behind in place.parent.glob(f".{place.name}.*"):  # by an interrupted worker of the same shard
             shutil.rmtree(left_behind)
         try:
+            if not (self.folder / "manifest.json").exists():  # two workers may both find it absent: they write the same
+                write_json(self.folder / "manifest.json", self.manifest)
             with atomic(place) as new:
                 write_block(new, block)
         except OSError as reason:
