@@ -140,7 +140,7 @@ def search(
 def solve_bands(banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: Sequence[Targets]) -> Tensor:
     """Weights on the features, [V, P], of every target at its own band weights and alpha."""
     coef = banded.design.root.new_zeros(len(choice.score), len(banded.design.mean))
-    for index in choice.candidate.unique().tolist():
+    for index in np.unique(choice.candidate.cpu().numpy()).tolist():
         design = banded.weighted(candidates[index].weights)
         whole, start = whole_spectrum(design), 0
         for batch in batches:
@@ -172,7 +172,8 @@ def check_candidates(candidates: ArrayLike, bands: int) -> NDArray[np.float64]:
     weights = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
     if weights.ndim != 2 or weights.shape[1] != bands or not (weights >= 0).all() or not (weights.sum(1) > 0).all():
         raise SettingsError(
-            f"candidates has the shape {weights.shape}; wanted [C, {bands}], a row of weights not below zero per candidate"
+            f"candidates has the shape {weights.shape}; wanted [C, {bands}], a row of weights not below "
+            "zero per candidate"
         )
     return np.asarray(weights / weights.sum(1, keepdims=True))
 

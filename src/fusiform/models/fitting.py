@@ -33,10 +33,12 @@ class Spectrum:
     Args:
         values: [Q] in float64.
         vectors: [Q, Q] in the precision of the design.
+        dual: they are of samples, so that weights on features are as long as those on them times the root of a value.
     """
 
     values: Tensor
     vectors: Tensor
+    dual: bool
 
 
 class Penalties(Protocol):
@@ -78,7 +80,7 @@ class Alphas:
 def whole_spectrum(design: Design) -> Spectrum:
     """The spectrum of all samples, decomposed in float64."""
     values, vectors = spectrum(design.gram)
-    return Spectrum(values, vectors.to(design.root.dtype))
+    return Spectrum(values, vectors.to(design.root.dtype), design.dual)
 
 
 def run(

@@ -74,7 +74,9 @@ class Fractions:
     def _search(self, design: Design, split: Split, tolerance: float) -> FractionFold:
         training = decompose(design, split, 0.0, precise=True)
         fold = fold_of(design, training, _grid(to_numpy(training.values)), tolerance)
-        return FractionFold(fold, Spectrum(training.values, training.vectors.to(design.root.dtype)), self.values)
+        return FractionFold(
+            fold, Spectrum(training.values, training.vectors.to(design.root.dtype), design.dual), self.values
+        )
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """Not in closed form: each target has alphas of its own, and with them leverages."""
@@ -91,6 +93,7 @@ class Fractions:
 def alphas_of_fractions(fractions: Tensor, covariates: Tensor, whole: Spectrum) -> Tensor:
     """The alphas [V, A] at which the weights are those fractions [V, A] of their unpenalised length."""
     power = (covariates @ whole.vectors).double().square()  # [V, Q]
+    power = power * whole.values if whole.dual else power
     grid = torch.as_tensor(_grid(to_numpy(whole.values)), device=power.device)[1:]
     free = power @ _filters(whole.values, grid.new_zeros(1)).square().T  # [V, 1] squared length at alpha zero
     free = torch.where(free > 0, free, 1.0)

@@ -8,12 +8,16 @@ Shapes: n training and M held-out samples, V targets, B bands.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Kernels", "conjugate_gradient", "descend", "held_out_error"]
+from fusiform.models.design import Design
+from fusiform.models.folds import Split
+from fusiform.models.solvers import dual_parts
+
+__all__ = ["Kernels", "conjugate_gradient", "descend", "held_out_error", "kernels_of"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,16 @@ def descend(
         first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * gradient.square()
         update = (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-8)
         logs = (logs - rate * update).clamp(-30, 30)
+
+
+def kernels_of(design: Design, grams: Tensor, targets: Tensor, split: Split) -> Kernels:
+    """One fold of targets [V, N] and of each band's Gram matrix [B, N, N], about the training mean."""
+    train, test = split
+    parts = [dual_parts(replace(design, gram=gram), train, test) for gram in grams]
+    inside, across = (torch.stack(matrices).to(targets) for matrices in zip(*parts, strict=True))
+    root, held = design.root[train], design.root[test]
+    mean = targets[:, train] @ root / root.square().sum() * (1.0 if design.centred else 0.0)
+    return Kernels(inside, across, targets[:, train] - mean[:, None] * root, targets[:, test] - mean[:, None] * held)
 
 
 def _apply(kernels: Tensor, logs: Tensor, values: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Inputs and settings of the ridge estimators: checked, described, and identified for a fit that may be resumed."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,20 +11,25 @@ from scipy.sparse import issparse
 
 from fusiform.errors import DataError, SettingsError
 from fusiform.models.design import Frame, blocks
+from fusiform.models.folds import Split
 from fusiform.models.planner import Job, Plan, Weights
 
 __all__ = [
     "check_alphas",
+    "check_scoring",
     "check_weight",
     "data_key",
     "find_frame",
     "fingerprint",
     "is_lazy",
     "job_of",
+    "last",
     "result_arrays",
     "shown",
     "weight_arrays",
 ]
+
+T = TypeVar("T")
 
 
 def is_lazy(values: Any) -> bool:
@@ -99,6 +104,7 @@ def fingerprint(*arrays: Any, rows: int | None = None) -> str:
 
 
 def job_of(model: Any, features: Any, responses: Any, frame: Frame, alphas: int, held: list[int]) -> Job:
+    """The size of a fit with an estimator's settings."""
     weights: Weights = "none" if not model.keep_weights else "memory" if model.folder is None else "disk"
     width = frame.dtype.itemsize
     samples, count = features.shape
@@ -131,11 +137,26 @@ def data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | N
     }
 
 
-def shown(batches: Iterator[int], count: int, progress: bool) -> Iterator[int]:
-    """The batches, with a bar that counts targets."""
+def check_scoring(scoring: str, folds: Sequence[Split] | None) -> None:
+    """A known score, and one that the folds can be given."""
+    if scoring not in ("mse", "r2", "pearson"):
+        raise SettingsError(f"scoring is {scoring!r}; wanted 'mse', 'r2' or 'pearson'")
+    if scoring != "mse" and folds is not None and min(len(test) for _, test in folds) < 2:
+        raise SettingsError(f"scoring {scoring!r} needs two held-out samples in every fold; give scoring='mse'")
+
+
+def last(steps: Iterable[T]) -> T:
+    """Run through all steps and return what the last one brought; there must be one."""
+    for step in steps:
+        found = step
+    return found
+
+
+def shown(steps: Iterator[tuple[int, T]], count: int, progress: bool, unit: str) -> Iterator[T]:
+    """What the steps bring, with a bar that counts how much each of them did."""
     from tqdm.auto import tqdm
 
-    with tqdm(total=count, desc="ridge", unit="target", disable=not progress) as bar:
-        for batch in batches:
-            bar.update(batch)
-            yield batch
+    with tqdm(total=count, desc="ridge", unit=unit, disable=not progress) as bar:
+        for done, found in steps:
+            yield found
+            bar.update(done)

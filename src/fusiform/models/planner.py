@@ -15,7 +15,7 @@ from fusiform.models.design import BLOCK, Frame
 from fusiform.models.solvers import Search
 from fusiform.models.spectra import filter_basis
 
-__all__ = ["Job", "Plan", "expected_rank", "make_plan", "memory_available"]
+__all__ = ["Form", "Job", "Plan", "expected_rank", "make_plan", "memory_available"]
 
 Form = Literal["primal", "dual"]
 Weights = Literal["memory", "disk", "none"]
@@ -36,6 +36,8 @@ class Job:
         width: bytes of a number computed with (4 or 8).
         weights: where the weights go. In the dual, weights in memory are those on samples.
         lazy: responses are read from disk in blocks.
+        bands: B, of features.
+        candidates: C band weights tried.
     """
 
     samples: int
@@ -46,6 +48,8 @@ class Job:
     width: int
     weights: Weights = "memory"
     lazy: bool = False
+    bands: int = 1
+    candidates: int = 1
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,8 @@ def _flops(job: Job, rank: int, form: Form) -> float:
     weights = 4 * size**2 * job.targets
     if form == "dual" and job.weights == "disk":
         weights += 2 * size * job.features * job.targets
-    return float(gram + SPECTRUM * (len(job.held) + 1) * size**3 + operators + covariates + predictions + weights)
+    spectra = SPECTRUM * (len(job.held) + 1) * size**3
+    return float(gram + weights + job.candidates * (spectra + operators + covariates + predictions))
 
 
 def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
@@ -208,12 +213,20 @@ def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
     kept = job.targets * (width * width_out * (job.weights == "memory") + 8 * (job.alphas + len(job.held) + 4))
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     return {
-        "design": width * own + 8 * size**2 + width * size**2,
+        "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
         "operators": width * (rank * held * size + turned),
         "folds": 5 * 8 * size**2 + 8 * 3 * max(job.held) * size + width * rank * most * size + 3 * 8 * BLOCK,
         "batch": batch * (one + width * width_out) + read,
         "results": kept,
     }
+
+
+def _bands(job: Job, form: Form) -> int:
+    """Bytes that several bands take: a Gram matrix each, the features side by side and scaled, and all targets."""
+    if job.bands == 1:
+        return 0
+    grams = 8 * (job.bands + 1) * job.samples**2 if form == "dual" else 8 * job.features**2
+    return grams + 2 * job.width * job.samples * job.features + job.width * job.samples * job.targets
 
 
 def _remedy(job: Job, frame: Frame, rank: int, limit: int) -> str:

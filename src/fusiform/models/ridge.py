@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.errors import SettingsError
+from fusiform.models.banded import BandedRidgeCV
 from fusiform.models.design import Design, Frame, make_design
 from fusiform.models.fitting import Alphas, Penalties, run, run_fixed, whole_spectrum
 from fusiform.models.folds import Split, splits
 from fusiform.models.fractional import Fractions
 from fusiform.models.inputs import (
     check_alphas,
+    check_scoring,
     check_weight,
     data_key,
     find_frame,
@@ -27,10 +29,9 @@ from fusiform.models.results import Results
 from fusiform.models.shells import RidgeShell
 from fusiform.models.solvers import Scoring, Search
 
-__all__ = ["Ridge", "RidgeCV"]
+__all__ = ["BandedRidgeCV", "Ridge", "RidgeCV"]
 
 RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
-SCORINGS = ("mse", "r2", "pearson")
 
 
 class Ridge(RidgeShell):
@@ -190,7 +191,9 @@ class RidgeCV(RidgeShell):
         searches = _searches(penalties, design, folds, self.tolerance)
         self.plan_ = plan.done(searches)
         batches = run(design, whole, searches, penalties, responses, self.scoring, plan, results)
-        for _ in shown(batches, responses.shape[1] - results.done, self.progress):
+        for _ in shown(
+            ((count, None) for count in batches), responses.shape[1] - results.done, self.progress, "target"
+        ):
             pass
         self._values_ = penalties.values
         self._finish(design, results)
@@ -243,15 +246,8 @@ class RidgeCV(RidgeShell):
 
     def _splits(self, count: int, groups: ArrayLike | None) -> list[Split] | None:
         """The folds; None for leave-one-out in closed form."""
-        if self.scoring not in SCORINGS:
-            raise SettingsError(f"scoring is {self.scoring!r}; wanted 'mse', 'r2' or 'pearson'")
-        if isinstance(self.cv, str) and self.cv == "loo":
-            return None
-        folds = splits(self.cv, count, groups)
-        if self.scoring != "mse" and min(len(test) for _, test in folds) < 2:
-            raise SettingsError(
-                f"scoring {self.scoring!r} needs two held-out samples in every fold; give scoring='mse'"
-            )
+        folds = None if isinstance(self.cv, str) and self.cv == "loo" else splits(self.cv, count, groups)
+        check_scoring(self.scoring, folds)
         return folds
 
     def _plan(self, features: Any, responses: Any, folds: list[Split] | None, frame: Frame) -> Plan:

@@ -26,6 +26,7 @@ __all__ = [
     "Search",
     "Training",
     "decompose",
+    "dual_parts",
     "fold_of",
     "fold_scores",
     "make_fold",
@@ -212,7 +213,7 @@ def decompose(design: Design, split: Split, smallest: float, precise: bool = Fal
     """
     train, test = (_positions(rows, design) for rows in split)
     left = _left_out(split, design)
-    gram, held = _dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
+    gram, held = dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
     values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
     if values.dtype == torch.float32 and _too_coarse(values, smallest, design):
         values, vectors = spectrum(gram)
@@ -352,7 +353,7 @@ def _primal_parts(
     return gram.addr_(mean, mean, alpha=-float(size)), torch.addr(held, design.root[test].double(), mean, alpha=-1)
 
 
-def _dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Training Gram [n, n] and that of held-out with training rows [M, n], about the training mean."""
     inside, outside = (torch.as_tensor(rows, device=design.gram.device) for rows in (train, test))
     gram, held = design.gram[inside[:, None], inside], design.gram[outside[:, None], inside]

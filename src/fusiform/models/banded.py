@@ -1,0 +1,301 @@
+"""Banded ridge as an estimator: features come as a mapping of bands, each with a penalty chosen for every target."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, check_is_fitted
+from torch import Tensor
+
+from fusiform.errors import DataError, SettingsError
+from fusiform.models.bands import (
+    Banded,
+    Candidate,
+    Choice,
+    check_candidates,
+    draw_candidates,
+    grid_candidates,
+    make_banded,
+    search,
+    solve_bands,
+    split_variance,
+)
+from fusiform.models.design import Targets, blocks, make_design, make_targets
+from fusiform.models.folds import Split, splits
+from fusiform.models.gradient import conjugate_gradient, descend, kernels_of
+from fusiform.models.inputs import check_alphas, check_scoring, check_weight, find_frame, last, shown
+from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
+from fusiform.models.solvers import Scoring
+
+__all__ = ["BandedRidgeCV"]
+
+RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
+
+
+class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
+    """Ridge with a penalty per band of features, chosen per target by cross-validation.
+
+    Minimises ||y - sum_b X_b w_b - c||^2 + alpha sum_b ||w_b||^2 / g_b, with the band weights g on the simplex
+    (la Tour et al. 2022, NeuroImage 264).
+
+    Args:
+        alphas: [A] penalties; or a mapping band -> penalties of its own, all combinations of which are tried; None: as
+            in `RidgeCV`, of equally weighted bands.
+        candidates: [C, B] band weights to try, in the order of the bands; None: `n_candidates` random ones.
+        n_candidates: equal weights, then draws from Dirichlet distributions of concentration 1 and 0.1 by turns.
+        solver: `"random"`: the best candidate; `"gradient"`: from there on down the held-out squared error, by
+            implicit differentiation (Adam, conjugate gradients), each target on its own path.
+        steps: of the gradient solver.
+        rate: of the gradient solver: about the largest change of a log penalty in one step.
+        cv: as in `RidgeCV`, without `"loo"`.
+        scoring: `"mse"`, `"r2"` or `"pearson"`; the gradient solver follows the first.
+        fit_intercept: estimate c.
+        seed: of the random candidates.
+        device: as in `RidgeCV`.
+        dtype: as in `RidgeCV`.
+        tolerance: as in `RidgeCV`.
+        memory_limit: as in `RidgeCV`.
+        progress: show a bar.
+
+    Attributes:
+        bands_: names, in the order of the mapping handed to `fit`.
+        coef_: band -> [V, P_b].
+        intercept_: [V].
+        band_weights_: [V, B] g.
+        best_alphas_: [V].
+        best_scores_: [V] held-out score; higher is better.
+        cv_scores_: [C, V] best score of each candidate.
+        candidates_: [C, B].
+        plan_: what was done.
+    """
+
+    def __init__(
+        self,
+        alphas: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        *,
+        candidates: ArrayLike | None = None,
+        n_candidates: int = 20,
+        solver: Literal["random", "gradient"] = "random",
+        steps: int = 30,
+        rate: float = 0.5,
+        cv: Any = 5,
+        scoring: Scoring = "mse",
+        fit_intercept: bool = True,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str | None = None,
+        tolerance: float = 1e-3,
+        memory_limit: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.candidates = candidates
+        self.n_candidates = n_candidates
+        self.solver = solver
+        self.steps = steps
+        self.rate = rate
+        self.cv = cv
+        self.scoring = scoring
+        self.fit_intercept = fit_intercept
+        self.seed = seed
+        self.device = device
+        self.dtype = dtype
+        self.tolerance = tolerance
+        self.memory_limit = memory_limit
+        self.progress = progress
+
+    def fit(
+        self,
+        X: Mapping[str, ArrayLike],
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Choose band weights and alphas, and solve.
+
+        Args:
+            X: band -> [N, P_b].
+            y: [N, V] or [N]. A target with a NaN is refused: bands share one search.
+            groups: [N] labels, for a `cv` that keeps them together.
+            sample_weight: [N].
+
+        Raises:
+            DataError: shapes do not agree.
+            SettingsError: impossible settings, or too little memory.
+        """
+        self._check()
+        features, bands = _side_by_side(X)
+        responses = check_array(y, ensure_2d=False, input_name="y")
+        self._single_ = responses.ndim == 1
+        responses = responses[:, None] if self._single_ else responses
+        if len(responses) != len(features):
+            raise DataError(f"X has {len(features)} samples, y {len(responses)}; wanted as many")
+        weight, folds = check_weight(sample_weight, len(features)), splits(self.cv, len(features), groups)
+        check_scoring(self.scoring, folds)
+        frame = find_frame(self.device, self.dtype, features)
+        self.bands_ = list(bands)
+        self.plan_ = self._plan((len(features), features.shape[1]), responses.shape[1], folds, frame)
+        dual = self.plan_.form == "dual" or self.solver == "gradient"
+        design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
+        banded = make_banded(design, list(bands.values()))
+        candidates = self._candidates(banded)
+        batches = [make_targets(responses[:, part], design) for part in blocks(responses.shape[1], 1, self.plan_.batch)]
+        choice = self._search(banded, candidates, folds, batches)
+        chosen = np.stack([one.weights for one in candidates])[choice.candidate.cpu().numpy()]
+        if self.solver == "gradient":
+            coef, chosen = self._descend(banded, chosen, choice, folds, batches)
+        else:
+            coef = solve_bands(banded, candidates, choice, batches)
+        self._keep(banded, candidates, batches, choice, chosen, coef)
+        return self
+
+    def explain(self, X: Mapping[str, ArrayLike], y: ArrayLike, *, groups: ArrayLike | None = None) -> Plan:
+        """The plan of `fit` with these data; `print` it. Nothing is computed.
+
+        Raises:
+            SettingsError: it would not fit in memory.
+        """
+        features, bands = _side_by_side(X)
+        frame, self.bands_ = find_frame(self.device, self.dtype, features), list(bands)
+        count = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+        return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
+
+    def predict(self, X: Mapping[str, ArrayLike]) -> NDArray[Any]:
+        """Predict responses to bands of features, [N, V] ([N] if y was [N])."""
+        pred = np.sum(list(self._parts(X).values()), axis=0) + self._mean_
+        return np.asarray(pred[:, 0] if self._single_ else pred)
+
+    def score(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> float:
+        """Mean R2 over targets."""
+        from sklearn.metrics import r2_score
+
+        return float(r2_score(y, self.predict(X)))
+
+    def variance_by_band(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """Share of the variance of y [N, V] that each band explains, [V] each (the product measure; their sum is R2).
+
+        R2 is about the mean of the training responses. A band that only cancels others' noise can be negative.
+        """
+        true = np.asarray(y, dtype=np.float64).reshape(len(np.asarray(y)), -1) - self._mean_
+        return split_variance(true, self._parts(X))
+
+    def _parts(self, X: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        """What each band contributes to the prediction beside the mean, [N, V] each."""
+        check_is_fitted(self, "coef_")
+        if set(X) != set(self.bands_):
+            raise DataError(f"X has the bands {sorted(X)}; wanted those of the fit: {sorted(self.bands_)}")
+        return {name: (np.asarray(X[name]) - self._feature_means_[name]) @ self.coef_[name].T for name in self.bands_}
+
+    def _check(self) -> None:
+        if self.solver not in ("random", "gradient"):
+            raise SettingsError(f"solver is {self.solver!r}; wanted 'random' or 'gradient'")
+        if self.solver == "gradient" and self.scoring == "pearson":
+            raise SettingsError("solver='gradient' follows the squared error; give scoring='mse' or 'r2'")
+        if self.n_candidates < 1 or self.steps < 1 or self.rate <= 0:
+            raise SettingsError(
+                f"got n_candidates={self.n_candidates}, steps={self.steps}, rate={self.rate}; wanted all above zero"
+            )
+
+    def _plan(self, shape: tuple[int, int], targets: int, folds: list[Split], frame: Any) -> Plan:
+        grid = RELATIVE if self.alphas is None or isinstance(self.alphas, Mapping) else check_alphas(self.alphas)
+        held = [len(test) for _, test in folds]
+        samples, width = shape
+        job = Job(
+            samples,
+            width,
+            targets,
+            len(grid),
+            held,
+            frame.dtype.itemsize,
+            bands=len(self.bands_),
+            candidates=self._count(),
+        )
+        form: Form | None = "dual" if self.solver == "gradient" else None
+        return make_plan(job, frame, expected_rank(grid, self.tolerance), self.memory_limit, form)
+
+    def _count(self) -> int:
+        if isinstance(self.alphas, Mapping):
+            return int(np.prod([np.size(grid) for grid in self.alphas.values()]))
+        return self.n_candidates if self.candidates is None else len(np.atleast_2d(np.asarray(self.candidates)))
+
+    def _candidates(self, banded: Banded) -> list[Candidate]:
+        if isinstance(self.alphas, Mapping):
+            if self.candidates is not None or set(self.alphas) != set(self.bands_):
+                raise SettingsError(
+                    f"alphas has grids for {sorted(self.alphas)}; wanted one per band ({sorted(self.bands_)}), and no "
+                    "candidates beside them"
+                )
+            return grid_candidates([check_alphas(self.alphas[name]) for name in self.bands_])
+        if self.alphas is None:
+            trace, equal = banded.design.gram.diagonal().sum(), 1 / len(self.bands_)
+            mean = float(trace) * equal / min(len(banded.design.root), len(banded.design.mean))
+            alphas = RELATIVE * (mean or 1.0)
+        else:
+            alphas = check_alphas(self.alphas)
+        if self.candidates is None:
+            return draw_candidates(len(self.bands_), self.n_candidates, alphas, self.seed)
+        return [Candidate(weights, alphas) for weights in check_candidates(self.candidates, len(self.bands_))]
+
+    def _search(
+        self, banded: Banded, candidates: list[Candidate], folds: list[Split], batches: list[Targets]
+    ) -> Choice:
+        steps = search(banded, candidates, folds, batches, self.scoring, self.tolerance)
+        return last(shown(((1, choice) for choice in steps), len(candidates), self.progress, "candidate"))
+
+    def _descend(
+        self, banded: Banded, chosen: NDArray[np.float64], choice: Choice, folds: list[Split], batches: list[Targets]
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """Weights on the features and band weights from the gradient solver; the choice's alphas and scores follow."""
+        assert banded.grams is not None
+        grams = banded.grams.to(banded.design.root.dtype)
+        rows = torch.cat([batch.rows for batch in batches])
+        start = torch.as_tensor(chosen).to(choice.alpha).clamp(min=1e-6) / choice.alpha[:, None]
+        parts = [kernels_of(banded.design, banded.grams, rows, split) for split in folds]
+        inner = min(200, len(rows[0]))
+        path = descend(parts, start.log().to(grams), self.steps, self.rate, inner)
+        error, logs = last(shown(((1, step) for step in path), self.steps + 1, self.progress, "step"))
+        dual = conjugate_gradient(grams, logs, rows, torch.zeros_like(rows), 4 * inner, 1e-6)
+        scale = torch.cat([batch.scale for batch in batches])
+        dual = dual * scale[:, None].to(dual)
+        gain = logs.exp()  # [V, B] g / alpha
+        columns = [gain[:, [i]] * (dual @ banded.design.columns(band)) for i, band in enumerate(banded.bands)]
+        choice.alpha = 1 / gain.double().sum(1)
+        choice.score = -error.double() * (scale.square() if self.scoring == "mse" else 1.0)
+        return torch.cat(columns, dim=1), (gain / gain.sum(1, keepdim=True)).double().cpu().numpy()
+
+    def _keep(
+        self,
+        banded: Banded,
+        candidates: Sequence[Candidate],
+        batches: Sequence[Targets],
+        choice: Choice,
+        chosen: NDArray[np.float64],
+        coef: Tensor,
+    ) -> None:
+        mean, weights = banded.design.mean.cpu().numpy(), coef.cpu().numpy()
+        bands = dict(zip(self.bands_, banded.bands, strict=True))
+        self._mean_ = torch.cat([batch.mean for batch in batches]).cpu().numpy()
+        self._feature_means_ = {name: mean[band] for name, band in bands.items()}
+        self.coef_ = {name: weights[:, band] for name, band in bands.items()}
+        self.intercept_ = self._mean_ - weights @ mean
+        self.band_weights_ = chosen
+        self.best_alphas_ = choice.alpha.cpu().numpy()
+        self.best_scores_ = choice.score.cpu().numpy()
+        self.cv_scores_ = choice.scores.cpu().numpy()
+        self.candidates_ = np.stack([candidate.weights for candidate in candidates])
+
+
+def _side_by_side(X: Any) -> tuple[NDArray[Any], dict[str, slice]]:
+    """All bands as one array [N, P], and the columns of each."""
+    if not isinstance(X, Mapping) or not X:
+        raise DataError(f"X is a {type(X).__name__}; wanted a mapping from band names to arrays [N, P_b]")
+    arrays = {name: check_array(values, input_name=name, dtype=(np.float64, np.float32)) for name, values in X.items()}
+    counts = {name: len(values) for name, values in arrays.items()}
+    if len(set(counts.values())) > 1:
+        raise DataError(f"bands differ in their samples ({counts}); wanted as many in each")
+    edges = np.cumsum([0, *(values.shape[1] for values in arrays.values())]).tolist()
+    return np.hstack(list(arrays.values())), {name: slice(*edges[i : i + 2]) for i, name in enumerate(arrays)}
