@@ -56,11 +56,11 @@ def _sentence(error: CycloptsError) -> str:
 
 def _convert(type_: Any, tokens: Any) -> Any:
     """Sequences may be written `a,b`, mappings `key=value,key=value` (values as in YAML)."""
-    values = [token.value for token in tokens]
-    if kind := _container(type_):
-        values = [part for value in values for part in value.split(",") if part]
-        return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
-    return convert(type_, values)
+    kind = _container(type_)
+    if kind is None:
+        return convert(type_, tokens)
+    values = [part for token in tokens for part in token.value.split(",") if part]
+    return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
 
 
 def _container(type_: Any) -> type | None:

@@ -111,6 +111,19 @@ def test_a_failure_leaves_an_unfinished_run(tmp_path):
         _ = Run(tmp_path / "run").summary
 
 
+def test_a_mistake_does_not_occupy_the_folder(tmp_path):
+    @recipe
+    def mistaken(run, *, dataset, work=False):
+        if work:
+            (run.folder / "half.npy").touch()
+        raise UnknownNameError("unknown dataset")
+
+    for work in (False, True):
+        with pytest.raises(UnknownNameError):
+            mistaken(dataset="d", work=work, out=tmp_path / "run")
+        assert (tmp_path / "run").exists() == work  # work that was done is kept
+
+
 def test_presets_are_for_their_recipe(tmp_path):
     with pytest.raises(UnknownNameError, match="unknown preset 'ridg' "):
         load_preset("ridg")

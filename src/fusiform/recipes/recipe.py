@@ -154,5 +154,11 @@ def _plain(value: Any) -> Any:
 
 
 def _signature(own: list[inspect.Parameter], wrapper: Callable[..., Run]) -> inspect.Signature:
-    common = [item for item in inspect.signature(wrapper, follow_wrapped=False).parameters.values() if item.kind == 3]
+    """What may be given. Nothing is required here: a preset or a config may hold what the call does not."""
+    own = [item.replace(default=None) if item.default is item.empty else item for item in own]
+    common = [
+        item
+        for item in inspect.signature(wrapper, follow_wrapped=False).parameters.values()
+        if item.kind is item.KEYWORD_ONLY
+    ]
     return inspect.Signature([*own, *common], return_annotation=Run)

@@ -1,10 +1,12 @@
-"""Scores judge: metrics per target, noise ceilings, and whether it could be chance."""
+"""Scores judge: metrics per target, noise ceilings, retrieval, and whether it could be chance."""
 
 from fusiform.scores.ceiling import leave_one_out_correlation, ncsnr, noise_ceiling, r_ceiling
 from fusiform.scores.metrics import Scores, correlation_matrix, mse, pearson, r2, score
+from fusiform.scores.retrieval import Retrieval, retrieval
 from fusiform.scores.significance import circular_shifts, p_values, shift_null
 
 __all__ = [
+    "Retrieval",
     "Scores",
     "circular_shifts",
     "correlation_matrix",
@@ -16,6 +18,7 @@ __all__ = [
     "pearson",
     "r2",
     "r_ceiling",
+    "retrieval",
     "score",
     "shift_null",
 ]

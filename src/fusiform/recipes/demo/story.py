@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from fusiform.data import Features, Responses, Stimuli
 from fusiform.datasets import load_dataset
@@ -128,10 +129,11 @@ def _evaluate(
 ) -> Evaluation:
     pairs = pair(features, people[0])
     model = regressor("ridge", pairs, gap=GAP, device="cpu", model_args=None)
+    folds = list(ContiguousFolds(FOLDS, GAP).split(people[0].samples))
     parts = []
-    for train, test in ContiguousFolds(FOLDS, GAP).split(people[0].samples):
+    for train, test in tqdm(folds, desc="held-out blocks", disable=not progress):
         brains = replace(pairs, responses=_side_by_side(people, shifts, train))
-        parts.append(evaluate(brains, "encode", model, [(train, test)], layers=_families(pairs), progress=progress))
+        parts.append(evaluate(brains, "encode", model, [(train, test)], layers=_families(pairs)))
     return join(parts)
 
 

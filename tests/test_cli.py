@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fusiform.cli import main
+
+HEAVY = {"torch", "nilearn", "transformers", "sklearn", "scipy", "matplotlib", "pandas", "zarr", "h5py"}
+
+
+def loaded_by(code):
+    """Top-level packages that are in memory after running some code in a new interpreter."""
+    code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_fusiform_imports_nothing_heavy():
+    assert not HEAVY & loaded_by("import fusiform")
+
+
+def test_help_imports_nothing_heavy():
+    assert not HEAVY & loaded_by("from fusiform.cli import main; main(['--help'])")
+
+
+def test_values_need_no_torch():
+    light = "import fusiform.data, fusiform.datasets, fusiform.scores, fusiform.pairs, fusiform.features"
+    assert not {"torch", "nilearn", "transformers"} & loaded_by(light)
+
+
+@pytest.mark.parametrize("verb", ["demo", "encode", "decode", "extract", "fetch", "list"])
+def test_every_verb_explains_itself(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"fusiform {verb}" in text
+
+
+def refused(capsys, *argv):
+    """The one sentence that a command fails with."""
+    assert main(list(argv)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.startswith("fusiform:")]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["encod"], "encode"),
+        (["encode", "--dataset", "alise"], "unknown dataset 'alise' (did you mean 'alice'?)"),
+        (["encode", "--dataset", "alice", "--presett", "x"], "--preset"),
+        (["encode", "--dataset", "alice", "--preset", "rigde"], "unknown preset 'rigde' (did you mean 'ridge'?)"),
+        (["encode"], "the setting 'dataset' is missing"),
+        (["encode", "--dataset", "simulated", "--folds", "many"], "--folds"),
+        (["encode", "--dataset", "simulated", "--dataset-args", "pictures"], "key=value"),
+        (["encode", "--dataset", "simulated", "--dataset-args", "picture=3"], "did you mean 'pictures'"),
+        (["encode", "--dataset", "simulated", "--backbone", "pixel"], "did you mean 'pixels'"),
+        (["encode", "--dataset", "simulated", "--subject", "nobody"], "unknown subject 'nobody'"),
+        (["extract", "--dataset", "simulated", "--backbone", "pixels", "--shard", "3"], "wanted i/n"),
+        (["fetch", "alise"], "unknown dataset 'alise'"),
+        (["demo", "--only", "alise"], "unknown part 'alise' (did you mean 'alice'?)"),
+        (["list", "dataset", "x"], "x"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_get_one_sentence(argv, said, capsys, tmp_path):
+    out = tmp_path / "out"
+    if argv[0] in ("encode", "demo"):
+        argv = [*argv, "--out", str(out)]
+    assert said in refused(capsys, *argv)
+    assert not out.exists() or not (out / "summary.json").exists()
+
+
+def test_missing_data_say_how_to_get_them(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path / "nowhere"))
+    said = refused(capsys, "encode", "--dataset", "alice", "--out", str(tmp_path / "out"))
+    assert "fusiform fetch alice" in said
+    assert "FUSIFORM_DATA" in said
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    from fusiform.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError):
+        main(["encode", "--dataset", "alise", "--debug", "--out", str(tmp_path / "out")])
+
+
+def test_list_names_everything_as_json(capsys):
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "simulated" in found["datasets"]
+    assert "pearson" in found["metrics"]
+    assert main(["list", "metric"]) == 0
+    assert capsys.readouterr().out.startswith("metrics: mse, pearson")
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()
