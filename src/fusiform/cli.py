@@ -77,15 +77,24 @@ def _assignment(text: str) -> tuple[str, Any]:
     return key, yaml.safe_load(value)
 
 
+def _shown(default: Any) -> str | None:
+    """A default as it would be typed; what is off or empty says nothing."""
+    if default is None or default is False or default == ():
+        return None
+    return ",".join(map(str, default)) if isinstance(default, tuple | list) else str(default)
+
+
 app = App(
     name="fusiform",
     help="Link deep networks and the human brain, both ways: encoding and decoding of fMRI.",
     help_format="plaintext",
     help_epilogue="Start with: fusiform demo",
     version=lambda: version("fusiform"),
-    default_parameter=Parameter(negative=(), converter=_convert, accepts_keys=False, consume_multiple=True),
+    default_parameter=Parameter(
+        negative=(), show_default=_shown, converter=_convert, accepts_keys=False, consume_multiple=True
+    ),
 )
-app.meta.group_parameters = Group("Everywhere")
+EVERYWHERE = Group("Everywhere")
 
 RECIPES = {
     "demo": "Read three real or simulated brains and write a report: the tour, in under three minutes.",
@@ -99,8 +108,8 @@ for verb, summary in RECIPES.items():
 @app.meta.default
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    json: Annotated[bool, Parameter(help="Print the result as JSON, for machines.", negative=())] = False,
-    debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative=())] = False,
+    json: Annotated[bool, Parameter(help="print the result as JSON, for machines", group=EVERYWHERE)] = False,
+    debug: Annotated[bool, Parameter(help="show the traceback of an error", group=EVERYWHERE)] = False,
 ) -> None:
     result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     if result is None:

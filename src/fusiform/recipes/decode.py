@@ -33,7 +33,7 @@ def decode(
     backbone: str = "pixels",
     layer: str | None = None,
     reduce: str | None = None,
-    average: bool = True,
+    single_trials: bool = False,
     model: str = "ridge",
     folds: int = 10,
     seed: int = 0,
@@ -62,8 +62,8 @@ def decode(
         of the network (default: its only one)
     reduce
         what to keep of the layer's grid: mean, cls, pool:HxW (default: all of it)
-    average
-        average the repeats of a stimulus
+    single_trials
+        keep the repeats of a stimulus apart instead of averaging them
     model
         name of the model
     folds
@@ -91,7 +91,7 @@ def decode(
         hemodynamic=False,
         lags=(0.0,),
         window=None,
-        average=average,
+        average=not single_trials,
         device=device,
         dataset_args=dataset_args,
         backbone_args=backbone_args,

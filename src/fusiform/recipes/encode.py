@@ -33,7 +33,7 @@ def encode(
     lags: Sequence[float] = (0.0,),
     window: float | None = None,
     together: bool = False,
-    average: bool = True,
+    single_trials: bool = False,
     model: str = "ridge",
     metric: str = "pearson",
     folds: int = 6,
@@ -73,8 +73,8 @@ def encode(
         seconds to average over from each lag on
     together
         read all layers side by side as one, instead of each on its own
-    average
-        average the repeats of a stimulus
+    single_trials
+        keep the repeats of a stimulus apart instead of averaging them
     model
         name of the model
     metric
@@ -106,7 +106,7 @@ def encode(
         hemodynamic=hemodynamic,
         lags=lags,
         window=window,
-        average=average,
+        average=not single_trials,
         device=device,
         dataset_args=dataset_args,
         backbone_args=backbone_args,

@@ -66,6 +66,7 @@ def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
         return run
 
     run_recipe.__signature__ = _signature(own, run_recipe)  # type: ignore[attr-defined]
+    run_recipe.__doc__ = f"{inspect.cleandoc(function.__doc__ or function.__name__)}\n{_COMMON}"
     return run_recipe
 
 
@@ -151,6 +152,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+# joins the list of settings that ends every recipe's docstring
+_COMMON = """\
+preset
+    name of settings that come with fusiform
+config
+    YAML file of settings; they win over the preset's and lose against those given here
+name
+    of the run: its folder under $FUSIFORM_RUNS (default: the recipe's name)
+out
+    the run folder, wherever it is; the same settings resume or finish what it holds
+overwrite
+    move what the folder holds aside and start anew
+"""
 
 
 def _signature(own: list[inspect.Parameter], wrapper: Callable[..., Run]) -> inspect.Signature:

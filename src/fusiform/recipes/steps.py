@@ -208,7 +208,7 @@ def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] |
         return r_ceiling(trials.space.column("ncsnr"), repeats)
     shown = trials.samples[["stimulus", "time"] if trials.timed else ["stimulus"]]
     moment = shown.groupby(list(shown.columns), sort=False).ngroup()
-    return r_ceiling(ncsnr(trials.values, moment), repeats) if moment.duplicated().any() else None
+    return r_ceiling(ncsnr(np.asarray(trials.values), moment), repeats) if moment.duplicated().any() else None
 
 
 def shuffled(count: int, timed: bool, seed: int) -> NDArray[np.int64]:
