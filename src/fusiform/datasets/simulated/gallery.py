@@ -18,7 +18,7 @@ from fusiform.datasets.simulated.seeds import stream
 
 __all__ = ["Gallery"]
 
-REFERENCE = 800  # pictures that are never shown, over which signals have zero mean and unit variance
+REFERENCE = 1000  # pictures that are never shown, over which signals have zero mean and unit variance
 
 
 @dataclass(frozen=True)

@@ -66,13 +66,15 @@ def plant_patches(
 
 
 def _followers(tokens: Floats, amounts: Floats) -> tuple[Floats, Floats]:
-    """Of every direction and layer the unit mixture of channels that follows it best, [D, L, 16], and its r, [D, L]."""
-    target = (amounts - amounts.mean(0)) / amounts.std(0)
+    """Of every direction and layer the unit mixture of channels that follows it best, [D, L, 16], and its r, [D, L].
+
+    Mixtures are fitted to every other picture; r is that of the pictures between, so that it holds for others too.
+    """
     mixtures, followed = [], []
-    for layer in tokens - tokens.mean(1, keepdims=True):
-        mixture = np.linalg.lstsq(layer, target, rcond=None)[0]  # [16, D]
-        drive = layer @ mixture
-        followed.append((drive * target).mean(0) / drive.std(0))
+    for layer in tokens:
+        mixture: Floats = np.linalg.lstsq(_centred(layer[::2]), _centred(amounts[::2]), rcond=None)[0]  # [16, D]
+        drive, target = _centred(layer[1::2] @ mixture), _centred(amounts[1::2])
+        followed.append((drive * target).mean(0) / drive.std(0) / target.std(0))
         mixtures.append(_unit(mixture.T))
     return np.stack(mixtures, axis=1), np.stack(followed, axis=1)
 
@@ -152,3 +154,7 @@ def _centres(depth: Floats, around: Floats, left: NDArray[np.bool_]) -> tuple[Fl
 
 def _unit(rows: Floats) -> Floats:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _centred(columns: Floats) -> Floats:
+    return np.asarray(columns - columns.mean(0))
