@@ -1,15 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import zarr
+from sklearn.base import clone
 from sklearn.linear_model import Ridge as SlowRidge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fusiform.models.ridge import RidgeCV
+from fusiform.errors import DataError, LayoutError, SettingsError
+from fusiform.models import fitting, planner, ridge
+from fusiform.models.folds import ContiguousFolds, splits
+from fusiform.models.ridge import Ridge, RidgeCV
 
 ALPHAS = np.logspace(-1, 4, 12)
 
 
-@parametrize_with_checks([RidgeCV()])
+@parametrize_with_checks([RidgeCV(), Ridge()])
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 
@@ -57,3 +66,302 @@ def test_equals_scikit_learn_alpha_by_alpha(rng, n, p, scoring, intercept, weigh
     slow = SlowRidge(model.best_alphas_, fit_intercept=intercept).fit(X, Y, sample_weight=weight)
     np.testing.assert_allclose(model.coef_, slow.coef_, atol=1e-8)
     np.testing.assert_allclose(model.predict(X), slow.predict(X), atol=1e-8)
+
+
+def left_out(X, Y, alphas, weight):
+    """Predictions of each sample by a fit without it, [A, N, V]."""
+    rows = np.arange(len(X))
+    return np.stack(
+        [
+            [
+                SlowRidge(a).fit(X[rows != i], Y[rows != i], sample_weight=weight[rows != i]).predict(X[[i]])[0]
+                for i in rows
+            ]
+            for a in alphas
+        ]
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("p", [6, 50])
+def test_leave_one_out_in_closed_form(rng, p, weighted):
+    X, Y = problem(rng, 25, p, 3)
+    weight = 0.1 + rng.random(25) if weighted else np.ones(25)
+    pred, share = left_out(X, Y, ALPHAS, weight), weight[:, None] / weight.sum()
+    for scoring in ("mse", "r2", "pearson"):
+        model = RidgeCV(ALPHAS, cv="loo", scoring=scoring, tolerance=1e-10).fit(X, Y, sample_weight=weight)
+        curves = [slow_score(Y, one, share, scoring) for one in pred]
+        np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-6, atol=1e-8)
+
+
+def test_leave_one_out_equals_as_many_folds(rng):
+    X, Y = problem(rng, 25, 6)
+    closed, open_ = RidgeCV(ALPHAS, cv="loo", tolerance=1e-10), RidgeCV(ALPHAS, cv=25, tolerance=1e-10)
+    np.testing.assert_allclose(closed.fit(X, Y).cv_scores_, open_.fit(X, Y).cv_scores_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("p", [8, 60])
+def test_fractions_are_lengths_of_the_weights(rng, p):
+    X, Y = problem(rng, 40, p)
+    model = RidgeCV(fracs=[0.05, 0.2, 0.5, 0.8, 1.0]).fit(X, Y)
+    free = np.linalg.pinv(X - X.mean(0), rcond=1e-10) @ (Y - Y.mean(0))
+    found = np.linalg.norm(model.coef_, axis=1) / np.linalg.norm(free, axis=0)
+    np.testing.assert_allclose(found, model.best_fracs_, rtol=1e-6)
+    assert len(set(model.best_fracs_)) > 1
+    np.testing.assert_allclose(model.coef_, SlowRidge(np.maximum(model.best_alphas_, 1e-9)).fit(X, Y).coef_, atol=1e-5)
+
+
+def test_fractions_are_searched_in_each_fold(rng):
+    X, Y = problem(rng, 40, 8, 3)
+    model = RidgeCV(fracs=[0.3, 1.0], tolerance=1e-8).fit(X, Y)
+    curves = np.zeros((2, 3))
+    for train, test in KFold(5).split(X):
+        free = np.linalg.lstsq(X[train] - X[train].mean(0), Y[train] - Y[train].mean(0))[0]
+        for t in range(3):
+            low, high = 1e-6, 1e9
+            while high / low > 1 + 1e-12:
+                alpha = np.sqrt(low * high)
+                slow = SlowRidge(alpha).fit(X[train], Y[train, t])
+                longer = np.linalg.norm(slow.coef_) > 0.3 * np.linalg.norm(free[:, t])
+                low, high = (alpha, high) if longer else (low, alpha)
+            curves[0, t] -= np.mean((Y[test, t] - slow.predict(X[test])) ** 2) / 5
+            pred = (X[test] - X[train].mean(0)) @ free[:, t] + Y[train, t].mean()
+            curves[1, t] -= np.mean((Y[test, t] - pred) ** 2) / 5
+    np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-6)
+
+
+def test_ridge_at_given_alphas(rng):
+    for p in (10, 70):
+        X, Y = problem(rng, 40, p)
+        for alpha in (3.0, np.logspace(-1, 3, 7)):
+            slow = SlowRidge(alpha).fit(X, Y)
+            np.testing.assert_allclose(Ridge(alpha).fit(X, Y).predict(X), slow.predict(X), atol=1e-8)
+    free = Ridge(0.0).fit(X[:, :5], Y)
+    np.testing.assert_allclose(free.coef_.T, np.linalg.lstsq(X[:, :5] - X[:, :5].mean(0), Y - Y.mean(0))[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", [20, 120])
+def test_targets_with_nan_are_reported_and_others_unharmed(rng, dtype, p):
+    X, Y = (part.astype(dtype) for part in problem(rng, 60, p))
+    whole = RidgeCV(ALPHAS).fit(X, Y)
+    Y[:, 2] = np.nan
+    Y[4, 5] = np.nan
+    with pytest.warns(UserWarning, match="2 targets hold NaN"):
+        model = RidgeCV(ALPHAS).fit(X, Y)
+    others = [0, 1, 3, 4, 6]
+    np.testing.assert_array_equal(model.predict(X)[:, others], whole.predict(X)[:, others])
+    for found in (model.predict(X).T, model.best_alphas_, model.best_scores_, model.coef_, model.cv_scores_.T):
+        assert np.isnan(found[[2, 5]]).all()
+        assert np.isfinite(found[others]).all()
+
+
+def test_nothing_but_nan_is_refused(rng):
+    with pytest.raises(DataError, match="every target"):
+        RidgeCV().fit(rng.standard_normal((10, 2)), np.full((10, 2), np.nan))
+
+
+@pytest.mark.parametrize("p", [20, 120])
+def test_batches_folds_and_forms_do_not_change_results(rng, p, monkeypatch):
+    X, Y = problem(rng, 60, p, 50)
+    whole = RidgeCV(ALPHAS).fit(X, Y)
+    plan = planner.make_plan
+    monkeypatch.setattr(ridge, "make_plan", lambda *args: replace(plan(*args), batch=7))
+    other = RidgeCV(ALPHAS).fit(X, Y)
+    assert other.plan_.batch == 7
+    np.testing.assert_allclose(other.cv_scores_, whole.cv_scores_, rtol=1e-10)
+    np.testing.assert_array_equal(other.best_alphas_, whole.best_alphas_)
+    form = "dual" if whole.plan_.form == "primal" else "primal"
+    monkeypatch.setattr(ridge, "make_plan", lambda job, frame, rank, limit: plan(job, frame, rank, limit, form))
+    twin = RidgeCV(ALPHAS, tolerance=1e-10).fit(X, Y)
+    assert twin.plan_.form == form
+    np.testing.assert_allclose(twin.cv_scores_, RidgeCV(ALPHAS, tolerance=1e-10).fit(X, Y).cv_scores_)
+    np.testing.assert_allclose(twin.predict(X), whole.predict(X), atol=1e-7)
+
+
+SPLITTERS = {
+    "shuffled": KFold(4, shuffle=True, random_state=0),
+    "overlapping": ShuffleSplit(3, test_size=0.7, random_state=0),
+    "gap": ContiguousFolds(4, gap=3),
+    "many held out": [(np.arange(20), np.arange(20, 60)), (np.arange(20, 60), np.arange(20))],
+    "twice": [(np.r_[np.arange(40), np.arange(10)], np.arange(40, 60))],
+}
+
+
+@pytest.mark.parametrize("p", [10, 90])
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_any_splitter(rng, name, p):
+    X, Y = problem(rng, 60, p)
+    model = RidgeCV(ALPHAS, cv=SPLITTERS[name], tolerance=1e-10).fit(X, Y)
+    folds = splits(SPLITTERS[name], 60)
+    curves = slow_curves(X, Y, ALPHAS, folds, "mse", True, np.ones(60))
+    np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-7)
+    best = [
+        slow_curves(X, Y, ALPHAS, [fold], "mse", True, np.ones(60))[model.cv_scores_.argmax(0), range(7)]
+        for fold in folds
+    ]
+    np.testing.assert_allclose(model.fold_scores_, best, rtol=1e-7)
+
+
+def test_runs_are_left_out(rng):
+    X, Y = problem(rng, 60, 10)
+    runs = np.repeat([2, 0, 1], [25, 15, 20])
+    model = RidgeCV(ALPHAS, cv="runs", tolerance=1e-10).fit(X, Y, groups=runs)
+    curves = slow_curves(X, Y, ALPHAS, splits("runs", 60, runs), "mse", True, np.ones(60))
+    np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-7)
+
+
+@pytest.mark.parametrize("case", ["one target", "one feature", "constant column", "constant target", "one per fold"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_degenerate_shapes(rng, case, dtype):
+    X, Y = problem(rng, 30, 1 if case == "one feature" else 5, 1 if case == "one target" else 3)
+    X[:, -1] = 4.0 if case == "constant column" else X[:, -1]
+    Y[:, 0] = 1e4 if case == "constant target" else Y[:, 0]
+    model = RidgeCV(ALPHAS, cv=30 if case == "one per fold" else 5).fit(X.astype(dtype), Y.astype(dtype))
+    slow = SlowRidge(model.best_alphas_).fit(X, Y).predict(X).reshape(Y.shape)
+    np.testing.assert_allclose(model.predict(X.astype(dtype)), slow, rtol=1e-3 if dtype == np.float32 else 1e-8)
+
+
+def test_two_held_out_samples_are_needed_to_correlate(rng):
+    X, Y = problem(rng, 10, 3)
+    with pytest.raises(SettingsError, match="two held-out samples"):
+        RidgeCV(cv=10, scoring="pearson").fit(X, Y)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+def test_float32_is_safe_on_collinear_and_badly_scaled_data(rng, scale, offset):
+    n, p, v = 200, 40, 30
+    X = rng.standard_normal((n, 4)) @ rng.standard_normal((4, p)) + 1e-3 * rng.standard_normal((n, p))
+    Y = scale * (X @ rng.standard_normal((p, v)) + 5 * rng.standard_normal((n, v)) + offset)
+    X, Y = X.astype(np.float32), Y.astype(np.float32)
+    alphas = np.logspace(-4, 4, 20)
+    curves = slow_curves(
+        *(part.astype(np.float64) for part in (X, Y)), alphas, KFold(5).split(X), "mse", True, np.ones(n)
+    )
+    model = RidgeCV(alphas, dtype="float32").fit(X, Y)
+    best = np.searchsorted(alphas, 0.999 * model.best_alphas_)
+    regret = curves[best, range(v)] / curves.max(0) - 1
+    assert regret.max() < 1e-4
+    slow = SlowRidge(model.best_alphas_).fit(X.astype(np.float64), Y.astype(np.float64)).predict(X.astype(np.float64))
+    np.testing.assert_allclose(model.predict(X) / Y.std(0), slow / Y.std(0), atol=1e-3)
+
+
+def test_memory_maps_and_zarr_are_read_in_blocks(rng, tmp_path):
+    for p in (12, 80):
+        X, Y = problem(rng, 50, p, 9)
+        plain = RidgeCV(ALPHAS).fit(X, Y)
+        np.save(tmp_path / "X.npy", X)
+        np.save(tmp_path / "Y.npy", Y)
+        mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "XY"]
+        for features, responses in (mapped, (zarr.array(X), zarr.array(Y))):
+            model = RidgeCV(ALPHAS).fit(features, responses)
+            np.testing.assert_allclose(model.predict(features), plain.predict(X), rtol=1e-12)
+            np.testing.assert_array_equal(model.best_alphas_, plain.best_alphas_)
+
+
+@pytest.mark.parametrize("p", [12, 80])
+def test_a_stopped_fit_goes_on_where_it_stopped(rng, tmp_path, monkeypatch, p):
+    X, Y = problem(rng, 50, p, 20)
+    whole = RidgeCV(ALPHAS).fit(X, Y)
+    plan = planner.make_plan
+    monkeypatch.setattr(ridge, "make_plan", lambda *args: replace(plan(*args), batch=6))
+    calls, make = [], fitting.make_targets
+
+    def stopping(raw, design):
+        calls.append(raw.shape[1])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return make(raw, design)
+
+    monkeypatch.setattr(fitting, "make_targets", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        RidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X, Y)
+    with pytest.raises(LayoutError, match="stopped after 12 of 20"):
+        RidgeCV.load(tmp_path / "fit")
+    with pytest.raises(SettingsError, match="differs in grid"):
+        RidgeCV(ALPHAS[1:], folder=tmp_path / "fit").fit(X, Y)
+    model = RidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X, Y)
+    assert calls == [6, 6, 6, 6, 2]  # two done, one stopped, two more
+    for found in (model, RidgeCV.load(tmp_path / "fit")):
+        np.testing.assert_allclose(found.predict(X), whole.predict(X), rtol=1e-9)
+        np.testing.assert_allclose(found.coef_, whole.coef_, atol=1e-10)
+        np.testing.assert_allclose(found.cv_scores_, whole.cv_scores_)
+        np.testing.assert_array_equal(found.best_alphas_, whole.best_alphas_)
+        np.testing.assert_array_equal(found.alphas_, ALPHAS)
+
+
+@pytest.mark.parametrize("p", [12, 80])
+def test_saved_models_predict_the_same(rng, tmp_path, p):
+    X, Y = problem(rng, 50, p)
+    model = RidgeCV(ALPHAS, scoring="r2").fit(X, Y[:, 0])
+    model.save(tmp_path / "one")
+    again = RidgeCV.load(tmp_path / "one")
+    np.testing.assert_allclose(again.predict(X), model.predict(X))
+    assert again.predict(X).shape == (50,)
+    assert again.scoring == "r2"
+    with pytest.raises(LayoutError, match="no saved ridge"):
+        RidgeCV.load(tmp_path)
+
+
+def test_weights_need_not_be_kept(rng):
+    X, Y = problem(rng, 50, 12)
+    model = RidgeCV(ALPHAS, keep_weights=False).fit(X, Y)
+    np.testing.assert_array_equal(model.best_alphas_, RidgeCV(ALPHAS).fit(X, Y).best_alphas_)
+    with pytest.raises(SettingsError, match="keep_weights=True"):
+        model.predict(X)
+
+
+def test_default_alphas_follow_the_units(rng):
+    X, Y = problem(rng, 50, 12)
+    X = (X - X.mean(0)) / X.std(0)
+    alphas = RidgeCV().fit(X, Y).alphas_
+    np.testing.assert_allclose([alphas[0], alphas[16], alphas[-1]], [50e-4, 50, 50e4])
+    np.testing.assert_allclose(RidgeCV().fit(10 * X, Y).alphas_, 100 * alphas)
+
+
+def test_works_inside_scikit_learn(rng):
+    X, Y = problem(rng, 60, 10)
+    pipe = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
+    assert cross_val_predict(pipe, X, Y, cv=3, n_jobs=2).shape == Y.shape
+    search = GridSearchCV(pipe, {"ridgecv__scoring": ["mse", "r2"], "ridgecv__fit_intercept": [True, False]}, cv=3).fit(
+        X, Y
+    )
+    assert search.best_params_["ridgecv__fit_intercept"] in (True, False)
+    np.testing.assert_array_equal(clone(pipe).fit(X, Y).predict(X), pipe.fit(X, Y).predict(X))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"alphas": [0.0, 1.0]}, "above zero"),
+        ({"alphas": []}, "above zero"),
+        ({"fracs": [0.5, 1.5]}, "at most 1"),
+        ({"fracs": [0.5], "alphas": [1.0]}, "both"),
+        ({"fracs": [0.5], "cv": "loo"}, "closed form"),
+        ({"scoring": "r"}, "'pearson'"),
+        ({"dtype": "float16"}, "'float32'"),
+        ({"device": "abacus"}, "'cpu'"),
+        ({"memory_limit": 1000}, "raise memory_limit"),
+    ],
+)
+def test_impossible_settings_are_refused(rng, settings, words):
+    X, Y = problem(rng, 30, 4)
+    with pytest.raises(SettingsError, match=words):
+        RidgeCV(**settings).fit(X, Y)
+
+
+@pytest.mark.parametrize("weight", [[1.0, 2.0], -np.ones(30), np.full(30, np.nan), np.zeros(30)])
+def test_bad_sample_weights_are_refused(rng, weight):
+    X, Y = problem(rng, 30, 4)
+    with pytest.raises(DataError, match="30 finite weights"):
+        RidgeCV().fit(X, Y, sample_weight=weight)
+
+
+def test_nothing_handed_in_is_changed(rng):
+    X, Y = problem(rng, 30, 4)
+    before = X.copy(), Y.copy()
+    X.flags.writeable = Y.flags.writeable = False
+    RidgeCV(ALPHAS).fit(X, Y).predict(X)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(Y, before[1])

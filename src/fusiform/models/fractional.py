@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.errors import SettingsError
+from fusiform.models.decompose import decompose
 from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.fitting import Spectrum
 from fusiform.models.folds import Split
-from fusiform.models.solvers import Fold, Scoring, Search, decompose, fold_of, scores
+from fusiform.models.solvers import Fold, Scoring, Search, fold_of, scores
 from fusiform.models.spectra import FilterBasis
 
 __all__ = ["FractionFold", "Fractions", "alphas_of_fractions"]

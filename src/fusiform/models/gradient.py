@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fusiform.models.decompose import dual_parts
 from fusiform.models.design import Design
 from fusiform.models.folds import Split
-from fusiform.models.solvers import dual_parts
 
 __all__ = ["Kernels", "conjugate_gradient", "descend", "held_out_error", "kernels_of"]
 

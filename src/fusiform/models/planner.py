@@ -20,6 +20,7 @@ __all__ = ["Form", "Job", "Plan", "expected_rank", "make_plan", "memory_availabl
 Form = Literal["primal", "dual"]
 Weights = Literal["memory", "disk", "none"]
 READ = 1 << 28  # bytes of responses read from disk at a time
+BUFFERS = 1 << 25  # bytes that linear algebra libraries keep for themselves
 SPECTRUM = 9  # an eigendecomposition takes about 9 Q^3 operations
 
 
@@ -87,7 +88,7 @@ class Plan:
     def peak(self) -> int:
         """Most bytes held at once, beside the data handed in."""
         parts = self.memory
-        return parts["design"] + parts["operators"] + max(parts["folds"], parts["batch"] + parts["results"])
+        return BUFFERS + parts["design"] + parts["operators"] + max(parts["folds"], parts["batch"] + parts["results"])
 
     @property
     def read(self) -> int:
@@ -169,7 +170,7 @@ def _group_limit() -> int:
 
 def _plan(job: Job, frame: Frame, rank: int, limit: int, form: Form) -> Plan:
     preferred = 1 << (30 if frame.device.type == "cuda" else 24)  # a batch of predictions that stays near the processor
-    most = preferred // (job.width * (rank + 2) * max(_rows(job, form)))
+    most = preferred // (job.width * (rank + 2) * max(_rows(job, form), default=job.samples))
     batch = min(max(most, 32), 2048, job.targets)
     flops = _flops(job, rank, form)
     plan = Plan(job, form, rank, batch, flops, _memory(job, rank, form, batch), limit, str(frame.device))
@@ -204,10 +205,10 @@ def _flops(job: Job, rank: int, form: Form) -> float:
 
 def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
     size, rows, width = _size(job, form), _rows(job, form), job.width
-    most, held = max(rows), sum(rows)
+    most, held = max(rows, default=0), sum(rows)
     turned = sum(full * size for full, few in zip(job.held, rows, strict=True) if few < full)
     own = job.samples * size if form == "primal" else 0
-    one = 8 * 2 * job.samples + width * (job.samples + 5 * size + (rank + 3) * most + job.samples)
+    one = 8 * 3 * job.samples + width * (job.samples + 5 * size + (rank + 3) * most + 2 * max(job.held, default=0))
     one += 12 * (rank + 2) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank)
     width_out = {"memory": size, "disk": job.features, "none": 0}[job.weights]
     kept = job.targets * (width * width_out * (job.weights == "memory") + 8 * (job.alphas + len(job.held) + 4))
@@ -215,7 +216,10 @@ def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
     return {
         "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
         "operators": width * (rank * held * size + turned),
-        "folds": 5 * 8 * size**2 + 8 * 3 * max(job.held) * size + width * rank * most * size + 3 * 8 * BLOCK,
+        "folds": 5 * 8 * size**2
+        + 8 * 3 * max(job.held, default=0) * size
+        + width * rank * most * size
+        + 3 * 8 * min(BLOCK, job.samples * job.features),
         "batch": batch * (one + width * width_out) + read,
         "results": kept,
     }

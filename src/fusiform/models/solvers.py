@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusiform.models.decompose import Training, decompose
 from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.folds import Split
 from fusiform.models.spectra import FilterBasis, filter_basis, spectrum
@@ -24,9 +25,6 @@ __all__ = [
     "LeaveOneOut",
     "Scoring",
     "Search",
-    "Training",
-    "decompose",
-    "dual_parts",
     "fold_of",
     "fold_scores",
     "make_fold",
@@ -37,7 +35,6 @@ __all__ = [
     "scores",
 ]
 
-COARSE = 3e-3  # largest relative error of a filter by float32 decomposition
 Scoring = Literal["mse", "r2", "pearson"]
 
 
@@ -57,27 +54,6 @@ class Search(Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
-    """The training samples of a fold, decomposed.
-
-    Args:
-        train: [n] positions, a slice where they are contiguous.
-        test: [M] positions.
-        left: positions not trained on, whose part is taken off the total; None: covariates are made directly.
-        held: [M, Q] held-out rows on the eigenvectors.
-        values: [Q] eigenvalues.
-        vectors: [Q, Q].
-    """
-
-    train: slice | Tensor
-    test: slice | Tensor
-    left: slice | Tensor | None
-    held: Tensor
-    values: Tensor
-    vectors: Tensor
-
-
-@dataclass(frozen=True)
 class Fold:
     """What predicts the held-out samples of one fold for a whole grid of alphas.
 
@@ -87,7 +63,7 @@ class Fold:
         left: positions not trained on, or None.
         left_rows: [N - n, P] their rows of the design.
         level: [P] sum of the weighed training rows along `root`; empty in the dual.
-        size: sum of the training weights.
+        share: [N] what takes a target to its training mean; zero without an intercept.
         operator: [R * M, Q].
         turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
         basis: of filters.
@@ -99,7 +75,7 @@ class Fold:
     left: slice | Tensor | None
     left_rows: Tensor | None
     level: Tensor
-    size: Tensor
+    share: Tensor
     operator: Tensor
     turn: Tensor | None
     basis: FilterBasis
@@ -112,7 +88,7 @@ class Fold:
 
     def products(self, design: Design, targets: Targets, covariates: Tensor) -> Tensor:
         """Basis predictions, target and intercept direction times each other, [V, R + 2, R + 2] in float64."""
-        mean = self._mean(design, targets)  # [V]
+        mean = targets.rows @ self.share  # [V]
         true = targets.rows[:, self.test] - mean[:, None] * design.root[self.test]  # [V, M]
         root = design.root[self.test]
         held = self.operator.shape[0] // self.basis.rank
@@ -129,7 +105,7 @@ class Fold:
 
     def covariates(self, design: Design, targets: Targets, total: Tensor) -> Tensor:
         """Covariates [V, Q] of the training rows about their mean: X'y (primal) or y (dual)."""
-        mean = self._mean(design, targets)
+        mean = targets.rows @ self.share  # [V]
         if design.dual:
             return targets.rows[:, self.train] - mean[:, None] * design.root[self.train]
         if self.left is None or self.left_rows is None:
@@ -137,11 +113,6 @@ class Fold:
         else:
             inside = torch.addmm(total, targets.rows[:, self.left], self.left_rows, alpha=-1)
         return inside.addr_(mean, self.level, alpha=-1) if design.centred else inside
-
-    def _mean(self, design: Design, targets: Targets) -> Tensor:
-        if not design.centred:
-            return torch.zeros_like(targets.rows[:, 0])
-        return targets.rows[:, self.train] @ design.root[self.train] / self.size
 
 
 @dataclass(frozen=True)
@@ -199,32 +170,6 @@ def make_folds(design: Design, folds: Sequence[Split], alphas: NDArray[np.float6
     return made
 
 
-def decompose(design: Design, split: Split, smallest: float, precise: bool = False) -> Training:
-    """Decompose the training Gram matrix of a fold, once for all alphas and targets.
-
-    In the precision of the design if that serves the smallest alpha, else in float64: a float32 decomposition moves
-    eigenvalues by a few roundings of the largest, and the filter 1 / (s + alpha) errs by that over s + alpha.
-
-    Args:
-        design: the features.
-        split: positions of training and of held-out samples.
-        smallest: alpha.
-        precise: in float64 at once.
-    """
-    train, test = (_positions(rows, design) for rows in split)
-    left = _left_out(split, design)
-    gram, held = dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
-    values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
-    if values.dtype == torch.float32 and _too_coarse(values, smallest, design):
-        values, vectors = spectrum(gram)
-    return Training(train, test, left, held.to(vectors) @ vectors, values, vectors)
-
-
-def _too_coarse(values: Tensor, smallest: float, design: Design) -> bool:
-    lowest = values[1 if design.dual and design.centred and len(values) > 1 else 0]  # the mean's own is zero
-    return bool(8 * torch.finfo(torch.float32).eps * values[-1] > COARSE * (lowest + smallest))
-
-
 def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tolerance: float) -> Fold:
     """What predicts the held-out samples of a decomposed fold."""
     train, test, left = training.train, training.test, training.left
@@ -238,7 +183,7 @@ def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tol
         left=left,
         left_rows=None if left is None or design.dual else design.rows[left],
         level=design.rows[train].T @ design.root[train],
-        size=design.root[train].square().sum(),
+        share=_share(design, train),
         operator=_operator(basis, held, training.vectors, design),
         turn=turn,
         basis=basis,
@@ -308,6 +253,16 @@ def scaled(design: Design, scale: Tensor, gram: Tensor) -> Design:
     return replace(design, rows=rows, gram=gram, scale=scale)
 
 
+def _share(design: Design, train: slice | Tensor) -> Tensor:
+    """What takes a weighed target [N] to its mean along the training samples' root, [N]."""
+    root = design.root[train]
+    share = torch.zeros_like(design.root)
+    if not design.centred:
+        return share
+    every = torch.arange(len(share), device=share.device)[train]
+    return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
+
+
 def _operator(basis: FilterBasis, rotated: Tensor, vectors: Tensor, design: Design) -> Tensor:
     """What turns covariates into basis predictions, [R * M, Q]."""
     filters = torch.as_tensor(basis.basis).to(rotated)
@@ -321,50 +276,6 @@ def _fewer_rows(rotated: Tensor) -> tuple[Tensor | None, Tensor]:
         return None, rotated
     turn, fewer = torch.linalg.qr(rotated)
     return turn, fewer
-
-
-def _positions(rows: NDArray[np.int64], design: Design) -> slice | Tensor:
-    """Positions, as a slice (whose rows are read in place) where they are contiguous."""
-    if len(rows) and (np.diff(rows) == 1).all():
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return torch.as_tensor(rows, device=design.root.device)
-
-
-def _left_out(split: Split, design: Design) -> slice | Tensor | None:
-    """Positions to take off the total, where they are fewer than the training samples and none is trained on twice."""
-    train, _ = split
-    left = np.setdiff1d(np.arange(len(design.root)), train)
-    if len(left) + len(train) != len(design.root) or len(left) >= len(train) or not len(left):
-        return None
-    return _positions(left, design)
-
-
-def _primal_parts(
-    design: Design, train: slice | Tensor, test: slice | Tensor, left: slice | Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Training Gram [P, P] and held-out rows [M, P] about the training mean, in float64."""
-    root, held = design.root[train].double(), design.rows[test].double()
-    inside = design.rows[train].double() if left is None else design.rows[left].double()
-    gram = inside.T @ inside if left is None else torch.addmm(design.gram, inside.T, inside, alpha=-1)
-    if not design.centred:
-        return gram, held
-    size = root.square().sum()
-    mean = (design.rows[train].T @ design.root[train]).double() / size
-    return gram.addr_(mean, mean, alpha=-float(size)), torch.addr(held, design.root[test].double(), mean, alpha=-1)
-
-
-def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Training Gram [n, n] and that of held-out with training rows [M, n], about the training mean."""
-    inside, outside = (torch.as_tensor(rows, device=design.gram.device) for rows in (train, test))
-    gram, held = design.gram[inside[:, None], inside], design.gram[outside[:, None], inside]
-    if not design.centred:
-        return gram, held
-    root = design.root.double()
-    unit = root[inside] / root[inside].norm()
-    level = gram @ unit  # [n]
-    held = held - torch.outer(root[outside] / root[inside].norm(), level)
-    gram = gram - torch.outer(unit, level) - torch.outer(level, unit) + unit @ level * torch.outer(unit, unit)
-    return gram, held - torch.outer(held @ unit, unit)
 
 
 def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge as SlowRidge
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold
+
+from fusiform.errors import DataError, SettingsError
+from fusiform.models.ridge import BandedRidgeCV, RidgeCV
+
+ALPHAS = np.logspace(-1, 4, 9)
+NARROW, WIDE = (10, 15, 5), (40, 60, 30)  # primal, dual with 80 samples
+
+
+def problem(rng, widths, n=80, v=6):
+    X = {f"band {i}": rng.standard_normal((n, p)) + 2 for i, p in enumerate(widths)}
+    Y = X["band 0"] @ rng.standard_normal((widths[0], v)) + 4 * rng.standard_normal((n, v)) + 7
+    return X, Y
+
+
+def weighted(X, weights):
+    return np.hstack([np.sqrt(weight) * band for weight, band in zip(weights, X.values(), strict=True)])
+
+
+def slow_errors(X, Y, weights, alphas):
+    """Held-out mean squared error [A, V] by one fit of scikit-learn's Ridge per fold and alpha."""
+    A, curves = weighted(X, weights), np.zeros((len(alphas), Y.shape[1]))
+    for train, test in KFold(5).split(A):
+        for i, alpha in enumerate(alphas):
+            pred = SlowRidge(alpha).fit(A[train], Y[train]).predict(A[test]).reshape(-1, Y.shape[1])
+            curves[i] += np.mean((Y[test] - pred) ** 2, 0) / 5
+    return curves
+
+
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_search_equals_scikit_learn_candidate_by_candidate(rng, widths):
+    X, Y = problem(rng, widths)
+    candidates = rng.dirichlet(np.ones(3), 6)
+    model = BandedRidgeCV(ALPHAS, candidates=candidates, tolerance=1e-9).fit(X, Y)
+    assert model.plan_.form == ("primal" if widths == NARROW else "dual")
+    curves = np.stack([slow_errors(X, Y, one, ALPHAS) for one in candidates])  # [C, A, V]
+    np.testing.assert_allclose(model.cv_scores_, -curves.min(1), rtol=1e-6)
+    np.testing.assert_allclose(model.best_scores_, -curves.min((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(model.band_weights_, candidates[curves.min(1).argmin(0)])
+    pred = model.predict(X)
+    for t, weights in enumerate(model.band_weights_):
+        A = weighted(X, weights)
+        slow = SlowRidge(model.best_alphas_[t]).fit(A, Y[:, t])
+        np.testing.assert_allclose(pred[:, t], slow.predict(A), atol=1e-8)
+        coef = np.concatenate([model.coef_[band][t] for band in X])
+        np.testing.assert_allclose(coef, slow.coef_ * np.sqrt(np.repeat(weights, widths)), atol=1e-8)
+    np.testing.assert_allclose(
+        np.hstack(list(X.values())) @ np.hstack(list(model.coef_.values())).T + model.intercept_, pred
+    )
+
+
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_gradient_goes_below_the_best_candidate_and_reports_its_error(rng, widths):
+    X, Y = problem(rng, widths)
+    random = BandedRidgeCV(ALPHAS, n_candidates=5).fit(X, Y)
+    model = BandedRidgeCV(ALPHAS, n_candidates=5, solver="gradient", steps=25).fit(X, Y)
+    assert (model.best_scores_ >= random.best_scores_ - 1e-4 * np.abs(random.best_scores_)).all()
+    assert model.best_scores_.mean() > random.best_scores_.mean() * 0.98  # scores are negative
+    for t in range(3):
+        alpha, weights = float(model.best_alphas_[t]), model.band_weights_[t]
+        np.testing.assert_allclose(-model.best_scores_[t], slow_errors(X, Y[:, [t]], weights, [alpha])[0, 0], rtol=1e-3)
+        A = weighted(X, weights)
+        np.testing.assert_allclose(model.predict(X)[:, t], SlowRidge(alpha).fit(A, Y[:, t]).predict(A), rtol=1e-4)
+
+
+def test_gradient_is_that_of_the_held_out_error(rng):
+    import torch
+
+    from fusiform.models.gradient import Kernels, held_out_error
+
+    def gram(a, b):
+        return torch.tensor(np.stack([x @ y.T for x, y in zip(a, b, strict=True)]))
+
+    train, test = ([rng.standard_normal((n, p)) for p in (4, 9)] for n in (20, 8))
+    y, held = torch.tensor(rng.standard_normal((3, 20))), torch.tensor(rng.standard_normal((3, 8)))
+    fold = Kernels(gram(train, train), gram(test, train), y, held)
+    logs = torch.tensor(rng.standard_normal((3, 2)) - 2)
+    start = (torch.zeros_like(y), torch.zeros_like(y))
+    _, gradient, _ = held_out_error(fold, logs, start, 300)
+    for b in range(2):
+        step = torch.zeros(3, 2, dtype=torch.float64)
+        step[:, b] = 1e-3
+        up, down = (held_out_error(fold, logs + sign * step, start, 300)[0] for sign in (1, -1))
+        np.testing.assert_allclose(gradient[:, b], (up - down) / 2e-3, rtol=2e-2, atol=1e-4)
+
+
+def test_bands_may_have_grids_of_their_own(rng):
+    X, Y = problem(rng, NARROW)
+    grids = {"band 0": [1.0, 10.0], "band 1": [10.0, 100.0, 1000.0], "band 2": [10.0]}
+    model = BandedRidgeCV(grids, tolerance=1e-9).fit(X, Y)
+    penalties = model.best_alphas_[:, None] / model.band_weights_  # [V, B]
+    for band, found in zip(X, penalties.T, strict=True):
+        assert np.isclose(found[:, None], np.array(grids[band])).any(1).all()
+    errors = [
+        slow_errors(X, Y, 1 / np.array(combination), [1.0])[0]
+        for combination in np.stack(np.meshgrid(*grids.values()), -1).reshape(-1, 3)
+    ]
+    np.testing.assert_allclose(model.best_scores_, -np.min(errors, axis=0), rtol=1e-6)
+
+
+def test_variance_by_band_adds_up_to_r2_and_finds_the_band(rng):
+    X, Y = problem(rng, NARROW, n=200)
+    model = BandedRidgeCV().fit(X, Y)
+    parts = model.variance_by_band(X, Y)
+    np.testing.assert_allclose(np.sum(list(parts.values()), 0), r2_score(Y, model.predict(X), multioutput="raw_values"))
+    assert (parts["band 0"] > 5 * np.abs(parts["band 1"])).all()
+
+
+def test_one_band_is_plain_ridge(rng):
+    X, Y = problem(rng, (10,))
+    banded, plain = BandedRidgeCV(ALPHAS).fit(X, Y), RidgeCV(ALPHAS).fit(X["band 0"], Y)
+    np.testing.assert_allclose(banded.predict(X), plain.predict(X["band 0"]))
+    np.testing.assert_allclose(banded.best_scores_, plain.best_scores_)
+
+
+def test_a_single_target_and_seeds(rng):
+    X, Y = problem(rng, NARROW)
+    one = BandedRidgeCV(ALPHAS, seed=3).fit(X, Y[:, 0])
+    assert one.predict(X).shape == (80,)
+    np.testing.assert_array_equal(one.candidates_, BandedRidgeCV(ALPHAS, seed=3).fit(X, Y[:, 0]).candidates_)
+    assert (one.candidates_ != BandedRidgeCV(ALPHAS, seed=4).fit(X, Y[:, 0]).candidates_).any()
+    np.testing.assert_allclose(one.candidates_.sum(1), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"solver": "guess"}, "'gradient'"),
+        ({"solver": "gradient", "scoring": "pearson"}, "squared error"),
+        ({"candidates": [[1.0, 2.0]]}, r"\[C, 3\]"),
+        ({"alphas": {"band 0": [1.0]}}, "one per band"),
+        ({"n_candidates": 0}, "above zero"),
+        ({"memory_limit": 1000}, "raise memory_limit"),
+    ],
+)
+def test_impossible_settings_are_refused(rng, settings, words):
+    X, Y = problem(rng, NARROW)
+    with pytest.raises(SettingsError, match=words):
+        BandedRidgeCV(**settings).fit(X, Y)
+
+
+def test_bad_bands_are_refused(rng):
+    X, Y = problem(rng, NARROW)
+    with pytest.raises(DataError, match="mapping"):
+        BandedRidgeCV().fit(X["band 0"], Y)
+    with pytest.raises(DataError, match="differ in their samples"):
+        BandedRidgeCV().fit({**X, "band 1": X["band 1"][1:]}, Y)
+    with pytest.raises(DataError, match="wanted those of the fit"):
+        BandedRidgeCV(ALPHAS).fit(X, Y).predict({"band 0": X["band 0"]})

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusiform.models.spectra import filter_basis, filters, spectrum
+
+GRIDS = {
+    "narrow": np.logspace(1, 4, 60),
+    "wide": np.logspace(-6, 9, 60),
+    "one": np.array([3.0]),
+    "few": np.array([1.0, 1e5]),
+}
+SPECTRA = {
+    "flat": np.full(50, 100.0),
+    "power law": 1e4 * np.arange(1, 201) ** -2.0,
+    "deficient": np.append(np.zeros(30), np.geomspace(1e-3, 1e5, 40)),
+    "one": np.array([7.0]),
+    "badly scaled": np.geomspace(1e-12, 1e12, 80),
+}
+
+
+def test_spectrum_is_that_of_scipy(rng):
+    half = rng.standard_normal((5, 8))
+    values, vectors = spectrum(torch.tensor(half.T @ half))
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(half.T @ half), atol=1e-12)
+    assert (values >= 0).all()
+    np.testing.assert_allclose((vectors * values) @ vectors.T, half.T @ half, atol=1e-12)
+
+
+def test_a_failed_float32_decomposition_is_done_again_in_float64(monkeypatch):
+    eigh, seen = torch.linalg.eigh, []
+
+    def failing(gram):
+        seen.append(gram.dtype)
+        if gram.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("did not converge")
+        return eigh(gram)
+
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    values, _ = spectrum(torch.diag(torch.tensor([1.0, 2.0])))
+    assert seen == [torch.float32, torch.float64]
+    assert values.tolist() == [1.0, 2.0]
+    assert values.dtype == torch.float32
+
+
+def test_filters_of_a_null_direction_without_penalty_are_zero():
+    np.testing.assert_allclose(
+        filters(np.array([0.0, 1e-18, 2.0]), np.array([0.0, 2.0])), [[0, 0, 0.5], [0.5, 0.5, 0.25]]
+    )
+
+
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("name", SPECTRA)
+def test_basis_keeps_its_bound_for_the_worst_target(rng, name, grid, tolerance):
+    values, alphas = SPECTRA[name], GRIDS[grid]
+    reach = np.sqrt(values) * rng.uniform(0.5, 2, len(values))
+    found = filter_basis(values, reach, alphas, tolerance)
+    error = (found.mix @ found.basis - filters(values, alphas)) * reach  # [A, Q]
+    worst = np.linalg.norm(error, axis=1).max()
+    assert worst <= max(tolerance, 1e-9 * np.linalg.norm(filters(values, alphas) * reach, axis=1).max())
+    assert found.error <= tolerance
+    assert found.rank <= len(alphas)
+
+
+def test_few_filters_stand_for_many_alphas():
+    values = 3000 * np.arange(1, 1025) ** -0.5
+    ranks = [filter_basis(values, np.sqrt(values), GRIDS["narrow"], 10.0**-k).rank for k in (1, 2, 3, 4)]
+    assert ranks == sorted(ranks)
+    assert ranks[-1] <= 12
+
+
+def test_projection_gives_the_mix_of_other_alphas():
+    values, alphas = SPECTRA["power law"], np.logspace(-2, 5, 80)
+    found = filter_basis(values, np.sqrt(values), alphas, 1e-8)
+    between = np.sqrt(alphas[1:] * alphas[:-1])
+    again = filters(values, between) @ found.projection @ found.basis
+    np.testing.assert_allclose(again * np.sqrt(values), filters(values, between) * np.sqrt(values), atol=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6), st.sampled_from([1e-2, 1e-5]))
+def test_bound_on_random_spectra(size, count, seed, tolerance):
+    rng = np.random.default_rng(seed)
+    values, alphas = 10 ** rng.uniform(-6, 6, size), 10 ** rng.uniform(-4, 6, count)
+    reach = np.sqrt(values)
+    found = filter_basis(values, reach, alphas, tolerance)
+    error = np.linalg.norm((found.mix @ found.basis - filters(values, alphas)) * reach, axis=1).max()
+    assert error <= tolerance + 1e-9 * np.linalg.norm(filters(values, alphas) * reach, axis=1).max()
