@@ -312,7 +312,7 @@ def test_repeats_give_back_the_planted_ncsnr() -> None:
 
 def test_without_signal_repeats_agree_on_nothing_and_without_noise_on_all() -> None:
     def agreement(level: float) -> float:
-        found = Simulated(pictures=300, vertices=40, repeats=2, ncsnr=level).responses("sim01")
+        found = Simulated(pictures=150, vertices=60, layers=2, repeats=2, ncsnr=level).responses("sim01")
         test = found.select(found.samples["split"] == "test")
         return float(pearson(test.values[::2], test.values[1::2]).mean())
 

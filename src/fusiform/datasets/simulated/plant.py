@@ -72,7 +72,8 @@ def _followers(tokens: Floats, amounts: Floats) -> tuple[Floats, Floats]:
     """
     mixtures, followed = [], []
     for layer in tokens:
-        mixture: Floats = np.linalg.lstsq(_centred(layer[::2]), _centred(amounts[::2]), rcond=None)[0]  # [16, D]
+        fitted = np.linalg.lstsq(_centred(layer[::2]), _centred(amounts[::2]), rcond=None)
+        mixture = np.asarray(fitted[0], dtype=np.float64)  # [16, D]
         drive, target = _centred(layer[1::2] @ mixture), _centred(amounts[1::2])
         followed.append((drive * target).mean(0) / drive.std(0) / target.std(0))
         mixtures.append(_unit(mixture.T))
