@@ -6,6 +6,7 @@ import pytest
 
 from fusiform.cli import main
 
+SMALL = ["--dataset", "simulated", "--dataset-args", "pictures=40,vertices=20"]
 HEAVY = {"torch", "nilearn", "transformers", "sklearn", "scipy", "matplotlib", "pandas", "zarr", "h5py"}
 
 
@@ -60,6 +61,15 @@ def refused(capsys, *argv):
         (["encode", "--dataset", "simulated", "--dataset-args", "picture=3"], "did you mean 'pictures'"),
         (["encode", "--dataset", "simulated", "--backbone", "pixel"], "did you mean 'pixels'"),
         (["encode", "--dataset", "simulated", "--subject", "nobody"], "unknown subject 'nobody'"),
+        (["encode", "--dataset", "simulated", "--metric", "pearsn"], "unknown metric 'pearsn' (did you mean 'pearson'"),
+        (["encode", "--dataset", "simulated", "--model", "rdige"], "unknown model 'rdige' (did you mean 'ridge'"),
+        (["encode", *SMALL, "--folds", "1", "--part", "images", "--model-args", "alhpas=1"], "did you mean 'alphas'"),
+        (["encode", *SMALL, "--model-args", "alphas=-1"], "numbers above zero"),
+        (["encode", *SMALL, "--reduce", "maen"], "maen"),
+        (["encode", *SMALL, "--layers", "pixel"], "did you mean 'pixels'"),
+        (["encode", *SMALL, "--lags", "2,3"], "need features with a rate"),
+        (["encode", *SMALL, "--rois", "V1"], "V1"),
+        (["encode", *SMALL, "--device", "cuda:7"], "cuda:7"),
         (["extract", "--dataset", "simulated", "--backbone", "pixels", "--shard", "3"], "wanted i/n"),
         (["fetch", "alise"], "unknown dataset 'alise'"),
         (["demo", "--only", "alise"], "unknown part 'alise' (did you mean 'alice'?)"),
@@ -73,6 +83,13 @@ def test_mistakes_get_one_sentence(argv, said, capsys, tmp_path):
         argv = [*argv, "--out", str(out)]
     assert said in refused(capsys, *argv)
     assert not out.exists() or not (out / "summary.json").exists()
+
+
+def test_a_fault_of_ours_is_no_traceback_either(capsys, monkeypatch):
+    monkeypatch.setattr("fusiform.registry.names", lambda kind: 1 / 0)
+    monkeypatch.setattr("fusiform.cli.names", lambda kind: 1 / 0)
+    assert main(["list"]) == 1
+    assert "this should not have happened (ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_missing_data_say_how_to_get_them(capsys, monkeypatch, tmp_path):

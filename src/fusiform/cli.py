@@ -20,17 +20,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code: 0; 2 after one sentence on stderr that says what is wrong; 130 when interrupted.
+        The exit code: 0; 2 after one sentence on stderr that says what is wrong; 1 for a fault of ours; 130 when
+        interrupted.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     try:
         app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(_sentence(error))
-    except (FusiformError, OSError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in tokens:
             raise
-        return _fail(_reason(error), code=130 if isinstance(error, KeyboardInterrupt) else 2)
+        return _fail(_reason(error), _code(error))
     return 0
 
 
@@ -39,12 +40,21 @@ def _fail(sentence: str, code: int = 2) -> int:
     return code
 
 
+def _code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, FusiformError | OSError) else 1
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; run the same command again to go on"
-    if isinstance(error, OSError) and not isinstance(error, FusiformError):
+    if isinstance(error, FusiformError):
+        return str(error)
+    if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-    return str(error)
+    said = " ".join(str(error).split())
+    return f"this should not have happened ({type(error).__name__}: {said}); run it again with --debug and report it"
 
 
 def _sentence(error: CycloptsError) -> str:

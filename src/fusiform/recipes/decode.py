@@ -16,7 +16,7 @@ from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import decoding_sections
 from fusiform.recipes.steps import folds_of, material, regressor, repeated_stimuli, shuffled
-from fusiform.registry import did_you_mean
+from fusiform.registry import did_you_mean, find
 from fusiform.scores import Retrieval, retrieval
 
 __all__ = ["decode", "identify"]
@@ -79,6 +79,7 @@ def decode(
     model_args
         key=value,...: arguments of the model
     """
+    find("model", model)  # a mistyped name should not cost the time until it is needed
     began = time.perf_counter()
     found = material(
         dataset,

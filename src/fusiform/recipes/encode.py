@@ -14,6 +14,7 @@ from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import encoding_sections
 from fusiform.recipes.steps import ceiling_of, folds_of, material, regressor, repeated_stimuli, shuffled
+from fusiform.registry import find
 
 __all__ = ["encode"]
 
@@ -94,6 +95,8 @@ def encode(
     model_args
         key=value,...: arguments of the model
     """
+    find("metric", metric)  # a mistyped name should not cost the time until it is needed
+    find("model", model)
     began = time.perf_counter()
     found = material(
         dataset,

@@ -186,6 +186,8 @@ def folds_of(pairs: Pairs, folds: int, gap: int) -> list[Split]:
     """The dataset's test split, or folds that are contiguous in time or leave whole stimuli out."""
     from sklearn.model_selection import GroupKFold
 
+    if folds < 2:
+        raise SettingsError(f"folds is {folds}; wanted at least 2")
     stimuli = pairs.samples["stimulus"].nunique()
     if "time" in pairs.samples:
         return splits_of(pairs, ContiguousFolds(folds, gap))

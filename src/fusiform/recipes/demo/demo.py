@@ -1,5 +1,6 @@
 """The tour: hear a story, see a picture, read a network; numbers, pictures, one report."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -65,5 +66,5 @@ def _tell(name: str) -> tuple[dict[str, Any], Section]:
     try:
         return PARTS[name]()
     except LayoutError as reason:
-        print(f"skipped {name}: {reason}")
+        print(f"skipped {name}: {reason}", file=sys.stderr)
         return {"skipped": str(reason)}, Section(TITLES[name], notice=f"Skipped: {reason}")

@@ -1,0 +1,1 @@
+"""Benchmarks: fusiform beside its peers, in one run on one machine. Timings decide no test."""
