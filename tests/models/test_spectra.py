@@ -62,6 +62,8 @@ def test_basis_keeps_its_bound_for_the_worst_target(rng, name, grid, tolerance):
     worst = np.linalg.norm(error, axis=1).max()
     assert worst <= max(tolerance, 1e-9 * np.linalg.norm(filters(values, alphas) * reach, axis=1).max())
     assert found.error <= tolerance
+    share = np.linalg.norm(filters(values, alphas) * reach, axis=1)
+    assert (np.linalg.norm(error, axis=1) <= (tolerance + 1e-9 * share.max()) * share / share.max() + 1e-15).all()
     assert found.rank <= len(alphas)
 
 
@@ -69,7 +71,7 @@ def test_few_filters_stand_for_many_alphas():
     values = 3000 * np.arange(1, 1025) ** -0.5
     ranks = [filter_basis(values, np.sqrt(values), GRIDS["narrow"], 10.0**-k).rank for k in (1, 2, 3, 4)]
     assert ranks == sorted(ranks)
-    assert ranks[-1] <= 12
+    assert ranks[-1] <= 14
 
 
 def test_projection_gives_the_mix_of_other_alphas():

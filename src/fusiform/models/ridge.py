@@ -144,7 +144,7 @@ class RidgeCV(RidgeShell):
         fit_intercept: bool = True,
         device: str = "auto",
         dtype: str | None = None,
-        tolerance: float = 1e-3,
+        tolerance: float = 5e-3,
         memory_limit: int | None = None,
         keep_weights: bool = True,
         folder: Path | str | None = None,

@@ -73,7 +73,9 @@ def filter_basis(
 
     With d the error of a filter and g = reach, what it predicts for a target of norm one errs by at most
     |sum_q g_q d_q u_q| with sum u^2 <= 1, hence by at most the norm of g d (Cauchy-Schwarz). The best basis in that
-    norm is given by the singular vectors of the filters weighted by g.
+    norm is given by the singular vectors of the filters weighted by g. Large alphas predict little, and differ by less:
+    each alpha's error is kept below the tolerance times its share of the largest prediction, which costs a filter or
+    two and keeps the order of neighbouring alphas.
 
     Args:
         values: [Q] eigenvalues.
@@ -82,9 +84,12 @@ def filter_basis(
         tolerance: largest error allowed, in units of a target's norm.
     """
     weight = np.maximum(reach, 1e-8 * reach.max(initial=0.0) + np.finfo(np.float32).tiny)  # [Q]
-    left, size, right = np.linalg.svd(filters(values, alphas) * weight, full_matrices=False)
+    wanted = filters(values, alphas) * weight  # [A, Q]
+    share = np.linalg.norm(wanted, axis=1, keepdims=True)
+    share = np.maximum(share / share.max(), np.finfo(np.float32).tiny)
+    left, size, right = np.linalg.svd(wanted / share, full_matrices=False)
     tails = np.sqrt(np.cumsum(np.square(left * size)[:, ::-1], axis=1)[:, ::-1].max(0))  # error left by the first r
     errors = np.append(tails, 0.0)
     rank = max(1, int(np.argmax(errors <= tolerance)))
-    basis, mix = right[:rank] / weight, left[:, :rank] * size[:rank]
+    basis, mix = right[:rank] / weight, share * left[:, :rank] * size[:rank]
     return FilterBasis(basis, mix, (right[:rank] * weight).T, float(errors[rank]))
