@@ -187,14 +187,14 @@ def fetch(name: str, /, *, folder: Path | None = None) -> dict[str, Any]:
     name
         of the dataset
     folder
-        where to (default: data in the cache folder, where it is found)
+        where to (default: $FUSIFORM_DATA, else data in the cache folder; it is found in both)
     """
-    from fusiform.datasets import load_dataset
-    from fusiform.datasets.fetch import fetch as fetch_dataset
+    from fusiform.datasets.fetch import card
+    from fusiform.datasets.fetch import fetch as download
 
-    card = load_dataset(name).card
-    print(f"{card.title}\nlicence: {card.licence}\nplease cite: {card.cite}", file=sys.stderr)
-    return {"dataset": name, "folder": str(fetch_dataset(name, folder))}
+    about = card(name)
+    print(f"{about.title}\nlicence: {about.licence}\nplease cite: {about.cite}", file=sys.stderr)
+    return {"dataset": name, "folder": str(download(name, folder))}
 
 
 @app.command

@@ -73,6 +73,13 @@ def test_every_setting_changes_what_it_names(tmp_path, encoded):
     assert found["single_trials"] < whole  # noise is not averaged away
 
 
+def test_regions_are_compared_with_their_own_truth(tmp_path):
+    told = {"dataset": "simulated", "backbone": "planted", "dataset_args": TINY}
+    run = encode(**told, rois=("posterior",), out=tmp_path / "rois")
+    assert run.summary["scores"]["targets"] < 120
+    assert run.summary["truth"]["layer_found"] > 0.6
+
+
 def test_metric_and_seed_reach_the_run(tmp_path, encoded):
     other = {"dataset": "simulated", "backbone": "planted", "dataset_args": TINY}
     run = encode(**other, metric="r2", seed=3, out=tmp_path / "m")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.data import Features, Responses, Stimuli
+from fusiform.data import Features, Responses, Space, Stimuli
 from fusiform.datasets import Dataset, load_dataset
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import cache_folder
@@ -81,15 +81,19 @@ def material(
     features = _features(stimuli, backbone, layers, reduce, device, backbone_args)
     features = features.hemodynamic() if hemodynamic else features
     pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
-    return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part))
+    return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part, pairs.space))
 
 
-def _planted(source: Dataset, subject: str, part: str | None) -> pd.DataFrame | None:
-    """The truth of one subject, where there is one."""
+def _planted(source: Dataset, subject: str, part: str | None, space: Space) -> pd.DataFrame | None:
+    """The truth of one subject at the targets of a space, which may be some of all; None where nothing is planted."""
     truth = source.truth(part)
-    if truth is None or "subject" not in truth:
-        return truth
-    return truth[truth["subject"] == subject].reset_index(drop=True)
+    if truth is None:
+        return None
+    truth = truth[truth["subject"] == subject] if "subject" in truth else truth
+    if len(truth) != space.size:  # regions were chosen
+        place = ["hemisphere", "vertex"]
+        truth = space.targets[place].merge(truth, on=place, how="left", validate="one_to_one")
+    return truth.reset_index(drop=True)
 
 
 def averaged(trials: Responses) -> Responses:

@@ -12,7 +12,7 @@ from fusiform.plots.report import Section
 from fusiform.plots.surface import flatmap
 from fusiform.recipes.demo.network import Network
 from fusiform.recipes.demo.picture import Picture
-from fusiform.recipes.demo.story import Story
+from fusiform.recipes.demo.story import VECTORS, Story
 
 __all__ = ["network", "picture", "story"]
 
@@ -93,7 +93,15 @@ def story(found: Story) -> tuple[dict[str, Any], Section]:
         "chance, 95 %": float(found.null_95.mean()),
         "largest p": float(found.p.max()),
     }
-    return numbers, Section("Hearing a story", text, tiles, pictures, table)
+    notice = (
+        ""
+        if VECTORS in found.by_family
+        else (
+            "No word vectors were found, so meaning is left out; put GloVe vectors (.npz or .txt) into "
+            "glove_twitter_25d/ in the data folder to include it."
+        )
+    )
+    return numbers, Section("Hearing a story", text, tiles, pictures, table, notice)
 
 
 def picture(found: Picture) -> tuple[dict[str, Any], Section]:

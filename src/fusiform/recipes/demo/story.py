@@ -16,11 +16,13 @@ from fusiform.recipes.evaluate import Evaluation, evaluate, join
 from fusiform.recipes.steps import regressor
 from fusiform.scores import circular_shifts, leave_one_out_correlation, p_values
 
-__all__ = ["Story", "listen"]
+__all__ = ["VECTORS", "Story", "listen"]
 
 FOLDS, GAP = 6, 5  # contiguous folds; volumes (10 s) left out of training on each side of the held-out ones
 RATE = 2.0  # Hz, of the word features
 SHIFTS, LEAST = 200, 20  # rotations of the null, each by 40 s or more
+
+VECTORS = "+ word vectors"
 
 # what is read together, each set with one thing more than the one before
 FAMILIES = {
@@ -28,7 +30,7 @@ FAMILIES = {
     "+ word rate": ["words/rate"],
     "+ length, duration": ["words/length", "words/duration"],
     "+ frequency": ["words/frequency"],
-    "+ word vectors": ["words/vectors"],
+    VECTORS: ["words/vectors"],
 }
 
 
