@@ -2,11 +2,11 @@
 
 import base64
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
+from numbers import Integral, Real
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from fusiform.files import atomic, write_text
 __all__ = ["Picture", "Section", "save_figures", "write_report"]
 
 DPI = 120
+NOTHING_FROM_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,14 @@ def write_report(
         subtitle: one line below the title.
         footer: lines on how it was made.
     """
-    links = "".join(f'<a href="#{_anchor(part.title)}">{escape(part.title)}</a>' for part in sections)
+    numbered = list(enumerate(sections, start=1))
+    links = "".join(f'<a href="#section-{number}">{escape(part.title)}</a>' for number, part in numbered)
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f'<p class="subtitle">{escape(subtitle)}</p>' if subtitle else "",
         f"<nav>{links}</nav>" if len(sections) > 1 else "",
         "</header>",
-        *[_section(part) for part in sections],
+        *[_section(part, number) for number, part in numbered],
         "<footer>" + "".join(f"<p>{escape(line)}</p>" for line in footer) + "</footer>",
     ]
     write_text(path, _page(title, "\n".join(filter(None, body))))
@@ -92,12 +94,13 @@ def _page(title: str, body: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_FROM_OUTSIDE}">\n'
         f"<style>\n{css}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
-def _section(section: Section) -> str:
-    parts = [f'<section id="{_anchor(section.title)}">', f"<h2>{escape(section.title)}</h2>"]
+def _section(section: Section, number: int) -> str:
+    parts = [f'<section id="section-{number}">', f"<h2>{escape(section.title)}</h2>"]
     if section.notice:
         parts.append(f'<p class="notice">{escape(section.notice)}</p>')
     if section.numbers:
@@ -134,8 +137,12 @@ def _table(table: pd.DataFrame) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _anchor(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    """Three digits after the point, or one and an exponent where they would all be zero; a dash where none is known."""
+    if value is None or value is pd.NA or value != value:  # NaN is not itself
+        return "\N{EN DASH}"
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return f"{int(value):,}"
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return str(value)
+    number = float(value)
+    return f"{number:.1e}" if 0 < abs(number) < 0.0005 else f"{number:,.3f}"

@@ -7,18 +7,19 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Space
 from fusiform.errors import DataError
-from fusiform.plots.style import INK, MUTED, axes_grid
+from fusiform.plots.style import INK, MUTED, NOTHING, axes_grid, colour_bar, heading
 
 __all__ = ["MESH", "fill", "flatmap", "inflated"]
 
 MESH, VERTICES = "fsaverage5", 10242  # of one hemisphere
 HEMISPHERES = ("left", "right")
+MOST_NAMES = 20  # that fit beside the colour bar
 Shape = Literal["flat", "inflated", "sphere"]
 Floats = NDArray[np.floating]
 
@@ -69,7 +70,7 @@ def inflated(
     """Four views of the inflated hemispheres: left lateral and medial, right medial and lateral; as in `flatmap`."""
     filled, note = fill(values, space)
     paint = _paint(filled, cmap, limits, categories)
-    made, [axes] = axes_grid(1, 4, width=11.0, height=2.9)
+    made, [axes] = axes_grid(1, 4, width=11.0, height=2.6)
     views = (("left", -1), ("left", 1), ("right", -1), ("right", 1))  # seen from this side along x
     names = ("left, lateral", "left, medial", "right, medial", "right, lateral")
     for ax, (hemisphere, side), name in zip(axes, views, names, strict=True):
@@ -89,8 +90,11 @@ def fill(values: ArrayLike, space: Space) -> tuple[dict[str, Floats], str]:
         hemisphere -> [10242], and a sentence that says what was filled (empty where nothing was).
     """
     numbers = np.asarray(values, dtype=np.float64)
-    _check(numbers, space)
-    sides, vertices = space.column("hemisphere"), space.column("vertex").astype(np.int64)
+    if numbers.shape != (space.size,):
+        raise DataError(
+            f"values have the shape {numbers.shape}; wanted [{space.size}], one per target of {space.name!r}"
+        )
+    sides, vertices = _places(space)
     filled = {}
     for hemisphere in HEMISPHERES:
         here = sides == hemisphere
@@ -102,16 +106,21 @@ def fill(values: ArrayLike, space: Space) -> tuple[dict[str, Floats], str]:
     return filled, note
 
 
-def _check(values: Floats, space: Space) -> None:
-    if values.shape != (space.size,):
-        raise DataError(
-            f"values have the shape {values.shape}; wanted [{space.size}], one per target of {space.name!r}"
-        )
+def _places(space: Space) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """The hemisphere and the vertex of every target, [V] and [V]."""
     if space.mesh != MESH or not {"hemisphere", "vertex"} <= set(space.targets):
         raise DataError(
             f"space {space.name!r} has no vertices of {MESH} (its mesh is {space.mesh!r}) and cannot be drawn on the "
             "cortex; use charts.bars or charts.histogram for it"
         )
+    sides, vertices = space.column("hemisphere"), space.column("vertex").astype(np.int64)
+    strange = [*np.setdiff1d(sides, HEMISPHERES), *vertices[(vertices < 0) | (vertices >= VERTICES)]]
+    if strange:
+        raise DataError(
+            f"space {space.name!r} names {strange[0]!r}; wanted hemispheres 'left' and 'right', and vertices from 0 to "
+            f"{VERTICES - 1} of {MESH}"
+        )
+    return sides, vertices
 
 
 def _nearest(values: Floats, vertices: NDArray[np.int64], hemisphere: str) -> Floats:
@@ -159,7 +168,7 @@ class _Paint:
     def __call__(self, values: Floats) -> NDArray[np.float64]:
         """[...] to RGBA [..., 4]; NaN is grey."""
         colours = np.asarray(self.cmap(self.norm(np.nan_to_num(values))))
-        colours[np.isnan(values)] = (0.86, 0.87, 0.88, 1.0)
+        colours[np.isnan(values)] = to_rgba(NOTHING)
         return colours
 
 
@@ -203,11 +212,30 @@ def _draw_flat(ax: Axes, values: Floats, hemisphere: str, paint: _Paint) -> None
     colours = paint(values[pixels])
     colours[pixels < 0] = 0
     ax.imshow(colours, origin="lower", extent=extent, interpolation="nearest")
-    depth = np.where(pixels < 0, np.nan, _sulci(hemisphere)[pixels])
-    ax.contour(depth, levels=[0.0], colors=["white"], linewidths=0.5, alpha=0.6, extent=extent)
+    _draw_sulci(ax, hemisphere)
     ax.set_title(hemisphere, fontsize=8, color=MUTED)
     ax.set_axis_off()
+    _same_frame(ax, extent)
+
+
+def _same_frame(ax: Axes, extent: tuple[float, float, float, float]) -> None:
+    """Both flat patches in frames of one size, so that their scales and their names are level."""
+    left, right, low, high = extent
+    width, height = np.max([np.diff(_flat_pixels(hemisphere)[1])[::2] for hemisphere in HEMISPHERES], axis=0) / 2
+    ax.set_xlim((left + right) / 2 - width, (left + right) / 2 + width)
+    ax.set_ylim((low + high) / 2 - height, (low + high) / 2 + height)
     ax.set_aspect("equal")
+
+
+def _draw_sulci(ax: Axes, hemisphere: str) -> None:
+    """Where the folds turn from gyrus to sulcus; white within a dark edge shows on light and dark colours alike."""
+    from matplotlib.patheffects import Normal, Stroke
+    from matplotlib.tri import Triangulation
+
+    mesh = _mesh("flat", hemisphere)
+    patch = Triangulation(mesh.points[:, 0], mesh.points[:, 1], mesh.faces)
+    borders = ax.tricontour(patch, _sulci(hemisphere), [0.0], colors=["white"], linewidths=0.5)
+    borders.set(alpha=0.45, path_effects=[Stroke(linewidth=1.1, foreground=INK), Normal()])
 
 
 def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: _Paint) -> None:
@@ -221,7 +249,7 @@ def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: 
     order = np.argsort(side * corners[:, :, 0].mean(1))
     order = order[facing[order] > 0]
     colours = paint(values)[mesh.faces[order, 0]]
-    colours[:, :3] *= (0.55 + 0.45 * facing[order])[:, None]
+    colours[:, :3] *= (0.65 + 0.35 * facing[order])[:, None]
     across = corners[order][:, :, 1] * side  # seen from the right, the front is to the right
     faces = np.stack([across, corners[order][:, :, 2]], axis=-1)
     ax.add_collection(PolyCollection(list(faces), facecolors=colours, edgecolors=colours, linewidths=0.3))
@@ -234,11 +262,12 @@ def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: 
 def _finish(made: Figure, axes: list[Axes], paint: _Paint, title: str, label: str, note: str) -> None:
     from matplotlib.cm import ScalarMappable
 
-    bar = made.colorbar(ScalarMappable(paint.norm, paint.cmap), ax=axes, shrink=0.7, pad=0.01, label=label)
-    bar.ax.tick_params(labelsize=8)
+    bar = colour_bar(made, ScalarMappable(paint.norm, paint.cmap), axes, label, shrink=0.7)
     if paint.categories is not None:
-        bar.set_ticks(list(range(len(paint.categories))), labels=list(paint.categories))
+        step = -(-len(paint.categories) // MOST_NAMES)
+        bar.set_ticks(list(range(0, len(paint.categories), step)), labels=list(paint.categories[::step]))
+        bar.minorticks_off()
         bar.ax.tick_params(length=0)
-    made.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    heading(made, title)
     if note:
         made.supxlabel(note, fontsize=7, color=MUTED)
