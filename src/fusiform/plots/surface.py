@@ -1,9 +1,7 @@
-"""Values on the cortex: flat maps and inflated views on fsaverage5, which comes with nilearn."""
+"""Values on the cortex: flat maps and inflated views on fsaverage5."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,15 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Space
 from fusiform.errors import DataError
+from fusiform.plots.meshes import (
+    HEMISPHERES,
+    MESH,
+    VERTICES,
+    Extent,
+    Floats,
+    flat_pixels,
+    mesh_of,
+    sulcal_depth,
+)
 from fusiform.plots.style import INK, MUTED, NOTHING, axes_grid, colour_bar, heading
 
-__all__ = ["MESH", "fill", "flatmap", "inflated"]
+__all__ = ["MESH", "fill", "flatmap", "flatmaps", "inflated"]
 
-MESH, VERTICES = "fsaverage5", 10242  # of one hemisphere
-HEMISPHERES = ("left", "right")
 MOST_NAMES = 20  # that fit beside the colour bar
-Shape = Literal["flat", "inflated", "sphere"]
-Floats = NDArray[np.floating]
 
 
 def flatmap(
@@ -48,12 +52,35 @@ def flatmap(
     Raises:
         DataError: the space has no mesh, another one, or not V targets.
     """
-    filled, note = fill(values, space)
-    paint = _paint(filled, cmap, limits, categories)
-    made, [axes] = axes_grid(1, 2, width=9.6, height=4.3)
-    for ax, hemisphere in zip(axes, HEMISPHERES, strict=True):
-        _draw_flat(ax, filled[hemisphere], hemisphere, paint)
-    _finish(made, axes, paint, title, label, note)
+    return flatmaps({"": values}, space, title=title, label=label, cmap=cmap, limits=limits, categories=categories)
+
+
+def flatmaps(
+    maps: Mapping[str, ArrayLike],
+    space: Space,
+    *,
+    title: str = "",
+    label: str = "",
+    cmap: str = "magma",
+    limits: tuple[float, float] | None = None,
+    categories: Sequence[str] | None = None,
+) -> Figure:
+    """Flat maps of the same targets, one above the other in the same colours; `maps` is name -> [V], as in `flatmap`.
+
+    Raises:
+        DataError: as in `flatmap`, or there is no map.
+    """
+    if not maps:
+        raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
+    filled = {name: fill(values, space) for name, values in maps.items()}
+    paint = _paint([sides for sides, _ in filled.values()], cmap, limits, categories)
+    made, grid = axes_grid(len(maps), 2, width=9.6, height=3.9 * len(maps) + 0.4)
+    for axes, (name, (sides, _)) in zip(grid, filled.items(), strict=True):
+        for ax, hemisphere in zip(axes, HEMISPHERES, strict=True):
+            _draw_flat(ax, sides[hemisphere], hemisphere, paint)
+            ax.set_title(f"{name}, {hemisphere}" if name else hemisphere, fontsize=8, color=MUTED)
+    note = next(note for _, note in filled.values())
+    _finish(made, grid, paint, title, label, note)
     return made
 
 
@@ -69,14 +96,14 @@ def inflated(
 ) -> Figure:
     """Four views of the inflated hemispheres: left lateral and medial, right medial and lateral; as in `flatmap`."""
     filled, note = fill(values, space)
-    paint = _paint(filled, cmap, limits, categories)
+    paint = _paint([filled], cmap, limits, categories)
     made, [axes] = axes_grid(1, 4, width=11.0, height=2.6)
     views = (("left", -1), ("left", 1), ("right", -1), ("right", 1))  # seen from this side along x
     names = ("left, lateral", "left, medial", "right, medial", "right, lateral")
     for ax, (hemisphere, side), name in zip(axes, views, names, strict=True):
         _draw_inflated(ax, filled[hemisphere], hemisphere, side, paint)
         ax.set_title(name, fontsize=8, color=MUTED)
-    _finish(made, axes, paint, title, label, note)
+    _finish(made, [axes], paint, title, label, note)
     return made
 
 
@@ -128,33 +155,9 @@ def _nearest(values: Floats, vertices: NDArray[np.int64], hemisphere: str) -> Fl
         return np.full(VERTICES, np.nan)
     from scipy.spatial import KDTree
 
-    points = _mesh("sphere", hemisphere).points
+    points = mesh_of("sphere", hemisphere).points
     _, nearest = KDTree(points[vertices]).query(points)
     return np.asarray(values[nearest])
-
-
-@dataclass(frozen=True)
-class _Mesh:
-    """points [10242, 3] in mm, and faces [F, 3]."""
-
-    points: Floats
-    faces: NDArray[np.int64]
-
-
-@cache
-def _mesh(shape: Shape, hemisphere: str) -> _Mesh:
-    from nilearn.datasets import load_fsaverage
-
-    part = load_fsaverage(MESH)[shape].parts[hemisphere]
-    return _Mesh(np.asarray(part.coordinates, dtype=np.float64), np.asarray(part.faces, dtype=np.int64))
-
-
-@cache
-def _sulci(hemisphere: str) -> Floats:
-    """[10242] sulcal depth, above zero in sulci."""
-    from nilearn.datasets import load_fsaverage_data
-
-    return np.asarray(load_fsaverage_data(MESH, data_type="sulcal").data.parts[hemisphere], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -173,55 +176,36 @@ class _Paint:
 
 
 def _paint(
-    filled: dict[str, Floats], cmap: str, limits: tuple[float, float] | None, categories: Sequence[str] | None
+    maps: Sequence[Mapping[str, Floats]],
+    cmap: str,
+    limits: tuple[float, float] | None,
+    categories: Sequence[str] | None,
 ) -> _Paint:
     from matplotlib import colormaps
 
     if categories is not None:
         steps = ListedColormap(colormaps[cmap](np.linspace(0.05, 0.95, len(categories))))
         return _Paint(steps, BoundaryNorm(np.arange(len(categories) + 1) - 0.5, len(categories)), categories)
-    numbers = np.concatenate(list(filled.values()))
+    numbers = np.concatenate([values for sides in maps for values in sides.values()])
     numbers = numbers[np.isfinite(numbers)]
     low, high = limits or (np.percentile(numbers, (1, 99)) if len(numbers) else (0.0, 1.0))
     return _Paint(colormaps[cmap], Normalize(low, high if high > low else low + 1), None)
 
 
-@cache
-def _flat_pixels(hemisphere: str, step: float = 0.5) -> tuple[NDArray[np.int64], tuple[float, float, float, float]]:
-    """The vertex of every pixel of the flat patch, [H, W] with -1 outside, and its extent in mm."""
-    from PIL import Image, ImageDraw
-    from scipy.spatial import KDTree
-
-    mesh = _mesh("flat", hemisphere)
-    used = np.unique(mesh.faces)
-    flat = mesh.points[used, :2]
-    low, high = flat.min(0) - 2, flat.max(0) + 2
-    width, height = np.ceil((high - low) / step).astype(int)
-    mask = Image.new("1", (int(width), int(height)))
-    draw = ImageDraw.Draw(mask)
-    for corners in (mesh.points[mesh.faces][..., :2] - low) / step:
-        draw.polygon([tuple(corner) for corner in corners], fill=1, outline=1)
-    y, x = np.mgrid[:height, :width]
-    _, nearest = KDTree(flat).query(np.column_stack([x.ravel(), y.ravel()]) * step + low)
-    pixels = np.where(np.asarray(mask).ravel(), used[nearest], -1).reshape(height, width)
-    return pixels, (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-
-
 def _draw_flat(ax: Axes, values: Floats, hemisphere: str, paint: _Paint) -> None:
-    pixels, extent = _flat_pixels(hemisphere)
+    pixels, extent = flat_pixels(hemisphere)
     colours = paint(values[pixels])
     colours[pixels < 0] = 0
     ax.imshow(colours, origin="lower", extent=extent, interpolation="nearest")
     _draw_sulci(ax, hemisphere)
-    ax.set_title(hemisphere, fontsize=8, color=MUTED)
     ax.set_axis_off()
     _same_frame(ax, extent)
 
 
-def _same_frame(ax: Axes, extent: tuple[float, float, float, float]) -> None:
+def _same_frame(ax: Axes, extent: Extent) -> None:
     """Both flat patches in frames of one size, so that their scales and their names are level."""
     left, right, low, high = extent
-    width, height = np.max([np.diff(_flat_pixels(hemisphere)[1])[::2] for hemisphere in HEMISPHERES], axis=0) / 2
+    width, height = np.max([np.diff(flat_pixels(hemisphere)[1])[::2] for hemisphere in HEMISPHERES], axis=0) / 2
     ax.set_xlim((left + right) / 2 - width, (left + right) / 2 + width)
     ax.set_ylim((low + high) / 2 - height, (low + high) / 2 + height)
     ax.set_aspect("equal")
@@ -232,17 +216,17 @@ def _draw_sulci(ax: Axes, hemisphere: str) -> None:
     from matplotlib.patheffects import Normal, Stroke
     from matplotlib.tri import Triangulation
 
-    mesh = _mesh("flat", hemisphere)
+    mesh = mesh_of("flat", hemisphere)
     patch = Triangulation(mesh.points[:, 0], mesh.points[:, 1], mesh.faces)
-    borders = ax.tricontour(patch, _sulci(hemisphere), [0.0], colors=["white"], linewidths=0.5)
-    borders.set(alpha=0.45, path_effects=[Stroke(linewidth=1.1, foreground=INK), Normal()])
+    borders = ax.tricontour(patch, sulcal_depth(hemisphere), [0.0], colors=["white"], linewidths=0.5)
+    borders.set(alpha=0.4, path_effects=[Stroke(linewidth=1.1, foreground=INK), Normal()])
 
 
 def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: _Paint) -> None:
     """Faces that look to the viewer, far ones first, darker where they turn away."""
     from matplotlib.collections import PolyCollection
 
-    mesh = _mesh("inflated", hemisphere)
+    mesh = mesh_of("inflated", hemisphere)
     corners = mesh.points[mesh.faces]  # [F, 3, 3]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     facing = side * normals[:, 0] / np.linalg.norm(normals, axis=1)
@@ -259,10 +243,16 @@ def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: 
     ax.set_axis_off()
 
 
-def _finish(made: Figure, axes: list[Axes], paint: _Paint, title: str, label: str, note: str) -> None:
+def _finish(made: Figure, grid: list[list[Axes]], paint: _Paint, title: str, label: str, note: str) -> None:
     from matplotlib.cm import ScalarMappable
 
-    bar = colour_bar(made, ScalarMappable(paint.norm, paint.cmap), axes, label, shrink=0.7)
+    bar = colour_bar(
+        made,
+        ScalarMappable(paint.norm, paint.cmap),
+        [ax for axes in grid for ax in axes],
+        label,
+        shrink=0.7 / len(grid),
+    )
     if paint.categories is not None:
         step = -(-len(paint.categories) // MOST_NAMES)
         bar.set_ticks(list(range(0, len(paint.categories), step)), labels=list(paint.categories[::step]))
