@@ -87,7 +87,7 @@ class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
         seed: int = 0,
         device: str = "auto",
         dtype: str | None = None,
-        tolerance: float = 5e-3,
+        tolerance: float = 1e-2,
         memory_limit: int | None = None,
         progress: bool = False,
     ) -> None:

@@ -126,7 +126,7 @@ def search(
     choice = _no_choice(sum(len(batch.rows) for batch in batches), len(candidates), banded.design.gram)
     for index, candidate in enumerate(candidates):
         design = banded.weighted(candidate.weights)
-        searches = make_folds(design, folds, candidate.alphas, tolerance)
+        searches = make_folds(design, folds, candidate.alphas, tolerance, len(choice.score))
         found = [fold_scores(searches, design, batch, design.total(batch), scoring).mean(0) for batch in batches]
         score, alpha = torch.cat(found).max(1)
         better = score > choice.score

@@ -44,7 +44,7 @@ def decompose(design: Design, split: Split, smallest: float, precise: bool = Fal
     """Decompose the training Gram matrix of a fold, once for all alphas and targets.
 
     In the precision of the design if that serves the smallest alpha, else in float64: a float32 decomposition moves
-    eigenvalues by a few roundings of the largest, and the filter 1 / (s + alpha) errs by that over s + alpha.
+    eigenvalues by about a rounding of the largest, and the filter 1 / (s + alpha) errs by that over s + alpha.
 
     Args:
         design: the features.
@@ -63,7 +63,7 @@ def decompose(design: Design, split: Split, smallest: float, precise: bool = Fal
 
 def _too_coarse(values: Tensor, smallest: float, design: Design) -> bool:
     lowest = values[1 if design.dual and design.centred and len(values) > 1 else 0]  # the mean's own is zero
-    return bool(8 * torch.finfo(torch.float32).eps * values[-1] > COARSE * (lowest + smallest))
+    return bool(torch.finfo(torch.float32).eps * values[-1] > COARSE * (lowest + smallest))
 
 
 def _positions(rows: NDArray[np.int64], design: Design) -> slice | Tensor:

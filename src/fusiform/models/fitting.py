@@ -48,7 +48,7 @@ class Penalties(Protocol):
     def values(self) -> NDArray[np.float64]:
         """The grid, [A]."""
 
-    def searches(self, design: Design, folds: Sequence[Split], tolerance: float) -> Sequence[Search]:
+    def searches(self, design: Design, folds: Sequence[Split], tolerance: float, targets: int) -> Sequence[Search]:
         """What scores them all on each fold."""
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
@@ -64,9 +64,9 @@ class Alphas:
 
     values: NDArray[np.float64]
 
-    def searches(self, design: Design, folds: Sequence[Split], tolerance: float) -> Sequence[Search]:
+    def searches(self, design: Design, folds: Sequence[Split], tolerance: float, targets: int) -> Sequence[Search]:
         """What scores them all on each fold."""
-        return make_folds(design, folds, self.values, tolerance)
+        return make_folds(design, folds, self.values, tolerance, targets)
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """What scores them all on every sample held out alone."""

@@ -193,7 +193,7 @@ def _rows(job: Job, form: Form) -> list[int]:
 def _flops(job: Job, rank: int, form: Form) -> float:
     size, held = _size(job, form), sum(_rows(job, form))
     gram = 2 * job.samples * job.features * size
-    operators = 2 * (1 + rank) * held * size**2
+    operators = 2 * held * size**2 + sum(2 * min(rank * rows, job.targets) * size**2 for rows in _rows(job, form))
     covariates = 2 * job.samples * size * job.targets if form == "primal" else 0
     predictions = 2 * rank * held * size * job.targets
     weights = 4 * size**2 * job.targets
@@ -207,6 +207,7 @@ def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
     size, rows, width = _size(job, form), _rows(job, form), job.width
     most, held = max(rows, default=0), sum(rows)
     turned = sum(full * size for full, few in zip(job.held, rows, strict=True) if few < full)
+    rotations = sum(job.targets < rank * few for few in rows)
     own = job.samples * size if form == "primal" else 0
     one = 8 * 3 * job.samples + width * (job.samples + 5 * size + (rank + 3) * most + 2 * max(job.held, default=0))
     one += 12 * (rank + 2) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank)
@@ -215,7 +216,7 @@ def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     return {
         "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
-        "operators": width * (rank * held * size + turned),
+        "operators": width * (rank * held * size + turned + rotations * size**2),
         "folds": 5 * 8 * size**2
         + 8 * 3 * max(job.held, default=0) * size
         + width * rank * most * size

@@ -144,7 +144,7 @@ class RidgeCV(RidgeShell):
         fit_intercept: bool = True,
         device: str = "auto",
         dtype: str | None = None,
-        tolerance: float = 5e-3,
+        tolerance: float = 1e-2,
         memory_limit: int | None = None,
         keep_weights: bool = True,
         folder: Path | str | None = None,
@@ -188,7 +188,7 @@ class RidgeCV(RidgeShell):
         design = make_design(features, weight, centred=self.fit_intercept, dual=plan.form == "dual", frame=frame)
         penalties = self._penalties(design)
         whole = whole_spectrum(design)
-        searches = _searches(penalties, design, folds, self.tolerance)
+        searches = _searches(penalties, design, folds, self.tolerance, responses.shape[1])
         self.plan_ = plan.done(searches)
         batches = run(design, whole, searches, penalties, responses, self.scoring, plan, results)
         for _ in shown(
@@ -290,10 +290,12 @@ class RidgeCV(RidgeShell):
         self._values_ = np.asarray(state["values"])
 
 
-def _searches(penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float) -> Sequence[Search]:
+def _searches(
+    penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float, targets: int
+) -> Sequence[Search]:
     if folds is None:
         return [penalties.leave_one_out(design, tolerance)]
-    return penalties.searches(design, folds, tolerance)
+    return penalties.searches(design, folds, tolerance, targets)
 
 
 def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:

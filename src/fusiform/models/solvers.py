@@ -65,6 +65,7 @@ class Fold:
         level: [P] sum of the weighed training rows along `root`; empty in the dual.
         share: [N] what takes a target to its training mean; zero without an intercept.
         operator: [R * M, Q].
+        rotation: [Q, Q] onto the eigenvectors, for the covariates, if the operator was left on those; else None.
         turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
         basis: of filters.
         precise: it was decomposed in float64.
@@ -77,6 +78,7 @@ class Fold:
     level: Tensor
     share: Tensor
     operator: Tensor
+    rotation: Tensor | None
     turn: Tensor | None
     basis: FilterBasis
     precise: bool
@@ -93,6 +95,7 @@ class Fold:
         root = design.root[self.test]
         held = self.operator.shape[0] // self.basis.rank
         buffer = covariates.new_empty(len(covariates), self.basis.rank + 2, held)
+        covariates = covariates if self.rotation is None else covariates @ self.rotation
         torch.mm(covariates, self.operator.T, out=buffer.view(len(covariates), -1)[:, : self.basis.rank * held])
         buffer[:, -2] = true if self.turn is None else true @ self.turn
         buffer[:, -1] = root if self.turn is None else root @ self.turn
@@ -148,7 +151,12 @@ class LeaveOneOut:
 
 
 def make_fold(
-    design: Design, split: Split, alphas: NDArray[np.float64], tolerance: float, precise: bool = False
+    design: Design,
+    split: Split,
+    alphas: NDArray[np.float64],
+    tolerance: float,
+    targets: int | None = None,
+    precise: bool = False,
 ) -> Fold:
     """Decompose the training samples of a fold and make what predicts its held-out ones for a grid of alphas.
 
@@ -157,26 +165,32 @@ def make_fold(
         split: positions of training and of held-out samples.
         alphas: [A].
         tolerance: bound on the error of held-out predictions by mixing basis filters, relative to the target's rms.
+        targets: how many will be predicted; fewer than R * M are better rotated than the operator is.
         precise: as in `decompose`.
     """
-    return fold_of(design, decompose(design, split, float(alphas.min()), precise), alphas, tolerance)
+    return fold_of(design, decompose(design, split, float(alphas.min()), precise), alphas, tolerance, targets)
 
 
-def make_folds(design: Design, folds: Sequence[Split], alphas: NDArray[np.float64], tolerance: float) -> list[Fold]:
+def make_folds(
+    design: Design, folds: Sequence[Split], alphas: NDArray[np.float64], tolerance: float, targets: int | None = None
+) -> list[Fold]:
     """`make_fold` of each; once one needed float64, the others are decomposed in it at once."""
     made: list[Fold] = []
     for split in folds:
-        made.append(make_fold(design, split, alphas, tolerance, precise=bool(made) and made[-1].precise))
+        made.append(make_fold(design, split, alphas, tolerance, targets, precise=bool(made) and made[-1].precise))
     return made
 
 
-def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tolerance: float) -> Fold:
+def fold_of(
+    design: Design, training: Training, alphas: NDArray[np.float64], tolerance: float, targets: int | None = None
+) -> Fold:
     """What predicts the held-out samples of a decomposed fold."""
     train, test, left = training.train, training.test, training.left
     reach = training.held.norm(dim=0) * (1 if design.dual else training.values.sqrt())
     scale = float(design.root[test].norm() / design.root[train].norm())
     basis = filter_basis(to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale)
     turn, held = _fewer_rows(training.held.to(design.root.dtype))
+    rotated = targets is not None and targets < basis.rank * len(held)
     return Fold(
         train=train,
         test=test,
@@ -184,7 +198,8 @@ def fold_of(design: Design, training: Training, alphas: NDArray[np.float64], tol
         left_rows=None if left is None or design.dual else design.rows[left],
         level=design.rows[train].T @ design.root[train],
         share=_share(design, train),
-        operator=_operator(basis, held, training.vectors, design),
+        operator=_stack(basis, held) if rotated else _operator(basis, held, training.vectors),
+        rotation=training.vectors.to(design.root.dtype) if rotated else None,
         turn=turn,
         basis=basis,
         precise=training.values.dtype == torch.float64,
@@ -207,7 +222,7 @@ def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: f
     reach = rotated.norm(dim=0) * (1 if design.dual else values.sqrt())
     stretch = 1 / (1 - leverage).clamp(min=1e-12)
     basis = filter_basis(to_numpy(values), to_numpy(reach), alphas, tolerance / float(stretch.max().clamp(max=100)))
-    return LeaveOneOut(_operator(basis, rotated, vectors, design), stretch.to(design.root.dtype), basis)
+    return LeaveOneOut(_operator(basis, rotated.to(design.root.dtype), vectors), stretch.to(design.root.dtype), basis)
 
 
 def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor) -> Tensor:
@@ -263,11 +278,15 @@ def _share(design: Design, train: slice | Tensor) -> Tensor:
     return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
 
 
-def _operator(basis: FilterBasis, rotated: Tensor, vectors: Tensor, design: Design) -> Tensor:
+def _operator(basis: FilterBasis, held: Tensor, vectors: Tensor) -> Tensor:
     """What turns covariates into basis predictions, [R * M, Q]."""
-    filters = torch.as_tensor(basis.basis).to(rotated)
-    stack = (filters[:, None, :] * rotated).to(design.root.dtype)  # [R, M, Q]
-    return stack.reshape(-1, stack.shape[2]) @ vectors.to(design.root.dtype).T
+    return _stack(basis, held) @ vectors.to(held.dtype).T
+
+
+def _stack(basis: FilterBasis, held: Tensor) -> Tensor:
+    """The same for covariates on the eigenvectors: held-out rows [M, Q] times each basis filter, [R * M, Q]."""
+    filters = torch.as_tensor(basis.basis).to(held)
+    return (filters[:, None, :] * held).reshape(-1, held.shape[1])
 
 
 def _fewer_rows(rotated: Tensor) -> tuple[Tensor | None, Tensor]:
