@@ -1,6 +1,5 @@
 """Decoding: from responses to features of what was shown, and to what it was."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from fusiform.errors import SettingsError
 from fusiform.pairs import Pairs
 from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
-from fusiform.recipes.outcome import headline, publish, save
+from fusiform.recipes.outcome import Stopwatch, headline, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import decoding_sections
-from fusiform.recipes.steps import folds_of, material, regressor, repeated_stimuli, shuffled
+from fusiform.recipes.steps import folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import did_you_mean, find
 from fusiform.scores import Retrieval, retrieval
 
@@ -80,7 +79,7 @@ def decode(
         key=value,...: arguments of the model
     """
     find("model", model)  # a mistyped name should not cost the time until it is needed
-    began = time.perf_counter()
+    watch = Stopwatch()
     found = material(
         dataset,
         subject,
@@ -97,25 +96,26 @@ def decode(
         dataset_args=dataset_args,
         backbone_args=backbone_args,
     )
-    described = time.perf_counter()
+    watch.lap("features")
     pairs = one_layer(found.pairs, layer)
     learner = regressor(model, pairs, gap=0, device=device, model_args=model_args)
-    splits = folds_of(pairs, folds, gap=0)
-    result = evaluate(pairs, "decode", learner, splits, groups=repeated_stimuli(pairs), progress=True)
-    fitted = time.perf_counter()
+    splits, groups = folds_of(pairs, folds, gap=0), repeated_stimuli(pairs)
+    result = evaluate(pairs, "decode", learner, splits, groups=groups, progress=True)
+    watch.lap("fit")
+    title = f"Decoding: {dataset}, {found.subject}, to {backbone}"
+    return {"dataset": dataset, "subject": found.subject, **_tell(run, title, pairs, result, seed, watch)}
+
+
+def _tell(run: Run, title: str, pairs: Pairs, result: Evaluation, seed: int, watch: Stopwatch) -> dict[str, Any]:
+    """Score, look for what was seen, save and show it."""
     scores = result.score()
-    who = identify(pairs, result)
-    astray = shuffled(len(result.true), False, seed)
     summary = {
-        "dataset": dataset,
-        "subject": found.subject,
         "scores": headline(scores),
-        "retrieval": who.summary(),
-        "controls": {"shuffled_r": float(result.score(pred=result.best[astray]).values.mean())},
-        "seconds": {"features": round(described - began, 2), "fit": round(fitted - described, 2)},
+        "retrieval": identify(pairs, result).summary(),
+        "controls": {"shuffled_r": shuffled_r(result, False, None, seed)},
+        "seconds": watch.seconds,
     }
     save(run, result, scores, "pearson", None)
-    title = f"Decoding: {dataset}, {found.subject}, to {backbone}"
     publish(run, title, decoding_sections(summary, result, scores, pictures_of(pairs, result)))
     return summary
 

@@ -1,6 +1,5 @@
 """Encoding: from what was shown to every target's response."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.recipes.evaluate import evaluate
-from fusiform.recipes.outcome import headline, layer_truth, publish, save
+from fusiform.recipes.evaluate import Evaluation, evaluate
+from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import encoding_sections
-from fusiform.recipes.steps import ceiling_of, folds_of, material, regressor, repeated_stimuli, shuffled
+from fusiform.recipes.steps import Material, ceiling_of, folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import find
 
 __all__ = ["encode"]
@@ -97,7 +96,7 @@ def encode(
     """
     find("metric", metric)  # a mistyped name should not cost the time until it is needed
     find("model", model)
-    began = time.perf_counter()
+    watch = Stopwatch()
     found = material(
         dataset,
         subject,
@@ -114,30 +113,33 @@ def encode(
         dataset_args=dataset_args,
         backbone_args=backbone_args,
     )
-    described = time.perf_counter()
+    watch.lap("features")
     pairs = found.pairs
     learner = regressor(model, pairs, gap=gap, device=device, model_args=model_args)
-    splits = folds_of(pairs, folds, gap)
-    layers_read = {"all": list(pairs.features)} if together else None
-    groups = repeated_stimuli(pairs)
-    result = evaluate(pairs, "encode", learner, splits, layers=layers_read, groups=groups, progress=True)
-    fitted = time.perf_counter()
-    tested = pairs.samples.iloc[result.rows]
-    runs = score_within(tested, result.fold)
-    scores = result.score(groups=runs, ceiling=ceiling_of(found.trials, tested), space=pairs.space)
-    astray = shuffled(len(result.true), "time" in tested, seed)
-    control = result.score(pred=result.best[astray], groups=runs)
+    read = {"all": list(pairs.features)} if together else None
+    splits, groups = folds_of(pairs, folds, gap), repeated_stimuli(pairs)
+    result = evaluate(pairs, "encode", learner, splits, layers=read, groups=groups, progress=True)
+    watch.lap("fit")
+    title = f"Encoding: {dataset}, {found.subject}, from {backbone}"
+    return {"dataset": dataset, "subject": found.subject, **_tell(run, title, found, result, metric, seed, watch)}
+
+
+def _tell(
+    run: Run, title: str, found: Material, result: Evaluation, metric: str, seed: int, watch: Stopwatch
+) -> dict[str, Any]:
+    """Score, save and show what was predicted."""
+    tested = found.pairs.samples.iloc[result.rows]
+    groups = score_within(tested, result.fold)
+    scores = result.score(groups=groups, ceiling=ceiling_of(found.trials, tested), space=found.pairs.space)
     summary: dict[str, Any] = {
-        "dataset": dataset,
-        "subject": found.subject,
         "scores": headline(scores),
-        "controls": {"shuffled_r": float(control.values.mean())},
-        "seconds": {"features": round(described - began, 2), "fit": round(fitted - described, 2)},
+        "controls": {"shuffled_r": shuffled_r(result, "time" in tested, groups, seed)},
+        "seconds": watch.seconds,
     }
     if found.truth is not None and "layer" in found.truth and scores.ceiling is not None:
         summary["truth"] = layer_truth(found.truth["layer"].to_numpy(), result.chosen, scores)
-    save(run, result, scores, metric, runs)
-    publish(run, f"Encoding: {dataset}, {found.subject}, from {backbone}", encoding_sections(summary, result, scores))
+    save(run, result, scores, metric, groups)
+    publish(run, title, encoding_sections(summary, result, scores))
     return summary
 
 

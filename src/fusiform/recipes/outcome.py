@@ -1,5 +1,6 @@
 """What a run says in the end: headline numbers, recovered truth, scores and predictions on disk."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from fusiform.recipes.evaluate import Evaluation
 from fusiform.recipes.run import Run
 from fusiform.scores import Scores
 
-__all__ = ["BANDS", "RELIABLE", "headline", "layer_truth", "publish", "reliable", "save"]
+__all__ = ["BANDS", "RELIABLE", "Stopwatch", "headline", "layer_truth", "publish", "reliable", "save", "shuffled_r"]
 
 RELIABLE = 0.3  # headline numbers are over the targets whose r-ceiling is above this
 BANDS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0))  # of r-ceiling, by which recovered truth is told
@@ -20,6 +21,33 @@ BANDS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0))  # of r-ceiling, by which recovered
 def reliable(scores: Scores) -> NDArray[np.bool_]:
     """[V] the targets that headline numbers are over: r-ceiling above .3, or all where no ceiling is known."""
     return np.ones(len(scores.values), dtype=bool) if scores.ceiling is None else scores.ceiling > RELIABLE
+
+
+class Stopwatch:
+    """Wall seconds of the steps of a run, for `summary.json`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        """The step that now ends took the time since the last lap."""
+        now = time.perf_counter()
+        self.seconds[step], self._since = round(now - self._since, 2), now
+
+
+def shuffled_r(result: Evaluation, timed: bool, groups: NDArray[np.int64] | None, seed: int) -> float:
+    """Mean r of predictions that are out of place: a control that must be near zero.
+
+    Time series are rotated by a quarter to three quarters of their length, which keeps their smoothness; others are
+    shuffled.
+    """
+    rng, count = np.random.default_rng(seed), len(result.true)
+    if timed:
+        astray = np.roll(np.arange(count), int(rng.integers(max(1, count // 4), max(2, 3 * count // 4))))
+    else:
+        astray = rng.permutation(count)
+    return float(result.score(pred=result.best[astray], groups=groups).values.mean())
 
 
 def headline(scores: Scores) -> dict[str, Any]:

@@ -30,7 +30,6 @@ __all__ = [
     "material",
     "regressor",
     "repeated_stimuli",
-    "shuffled",
     "store_folder",
 ]
 
@@ -215,14 +214,6 @@ def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] |
     shown = trials.samples[["stimulus", "time"] if trials.timed else ["stimulus"]]
     moment = shown.groupby(list(shown.columns), sort=False).ngroup()
     return r_ceiling(ncsnr(np.asarray(trials.values), moment), repeats) if moment.duplicated().any() else None
-
-
-def shuffled(count: int, timed: bool, seed: int) -> NDArray[np.int64]:
-    """[N] rows out of place, for a control: time series are rotated by a quarter to three quarters, others shuffled."""
-    rng = np.random.default_rng(seed)
-    if timed:
-        return np.roll(np.arange(count), int(rng.integers(max(1, count // 4), max(2, 3 * count // 4))))
-    return rng.permutation(count)
 
 
 def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:
