@@ -300,6 +300,8 @@ def test_saved_models_predict_the_same(rng, tmp_path, p):
     np.testing.assert_allclose(again.predict(X), model.predict(X))
     assert again.predict(X).shape == (50,)
     assert again.scoring == "r2"
+    with pytest.raises(SettingsError, match="holds a fit already"):
+        model.save(tmp_path / "one")
     with pytest.raises(LayoutError, match="no saved ridge"):
         RidgeCV.load(tmp_path)
 

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from fusiform.errors import LayoutError, SettingsError
 from fusiform.files import read_json, write_json
 
-__all__ = ["Results"]
+__all__ = ["MANIFEST", "Results"]
 
 MANIFEST = "manifest.json"
 
@@ -25,7 +25,7 @@ class Results:
     """Arrays that are filled from the first target on.
 
     Args:
-        arrays: name -> array whose last axis, or first for names in `rows_first`, is the targets'.
+        arrays: name -> array whose first axis is the targets'.
         done: finished targets.
         folder: where they lie, or None.
         key: what identifies the fit.

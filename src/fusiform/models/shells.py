@@ -16,7 +16,7 @@ from fusiform.errors import DataError, SettingsError
 from fusiform.files import read_json, write_json
 from fusiform.models.design import Design, blocks
 from fusiform.models.inputs import is_lazy
-from fusiform.models.results import Results
+from fusiform.models.results import MANIFEST, Results
 
 __all__ = ["RidgeShell"]
 
@@ -66,9 +66,11 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         """Save what was found to a folder, from which `load` makes the model again.
 
         Raises:
-            SettingsError: the folder holds another fit.
+            SettingsError: the folder holds a fit already.
         """
         check_is_fitted(self, "results_")
+        if (Path(folder) / MANIFEST).exists():
+            raise SettingsError(f"{folder} holds a fit already; give another folder, or remove this one")
         arrays = dict(self.results_.arrays)
         if arrays.pop("dual_coef", None) is not None:
             arrays["coef"] = np.concatenate(list(self._coef_parts()))
