@@ -46,7 +46,8 @@ def test_the_report_stands_alone(toured):
     page = (toured.folder / "report.html").read_text()
     assert "Hearing a story" in page
     assert "Seeing a picture" in page
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert len(list((toured.folder / "figures").glob("*.png"))) == 7
 
 

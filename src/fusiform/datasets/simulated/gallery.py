@@ -1,7 +1,7 @@
 """The part `images`: a gallery of pictures, and vertices that read them through the planted network."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -69,10 +69,10 @@ class Gallery:
         values = mix(signal[picture], hiss, truth["ncsnr"].to_numpy())
         return values, pd.DataFrame({"stimulus": _ids(picture), "repeat": repeat + 1, "split": splits[picture]})
 
-    @cached_property
+    @property
     def _tokens(self) -> Tokens:
-        """Of the reference and then of the pictures; some 25 MB per thousand and six layers."""
-        return read_tokens(self._draw, REFERENCE + self.pictures, layers=self.layers, seed=self.seed)
+        """Of the reference and then of the pictures."""
+        return _tokens(self.pictures, self.layers, self.seed)
 
     @cached_property
     def _patches(self) -> pd.DataFrame:
@@ -80,14 +80,24 @@ class Gallery:
         amounts = pd.DataFrame([one.amounts() for one in scenes])
         return plant_patches(self.seed, self.layers, self.patches, self._tokens.global_[:, :REFERENCE], amounts)
 
-    def _draw(self, number: int) -> NDArray[np.uint8]:
-        """Picture of one row of the tokens, [64, 64, 3]."""
-        shown = number - REFERENCE
-        random = stream(self.seed, "picture", shown) if shown >= 0 else stream(self.seed, "reference", number)
-        return paint(scene(random), random)
-
     def _load(self, id: str) -> Image.Image:
-        return Image.fromarray(self._draw(REFERENCE + int(id.removeprefix(_PREFIX))))
+        return Image.fromarray(_draw(self.seed, REFERENCE + int(id.removeprefix(_PREFIX))))
+
+
+@lru_cache(maxsize=1)
+def _tokens(pictures: int, layers: int, seed: int) -> Tokens:
+    """Tokens of the reference and then of the pictures, kept for the next brain that sees the same ones.
+
+    Some 25 MB per thousand pictures and six layers.
+    """
+    return read_tokens(partial(_draw, seed), REFERENCE + pictures, layers=layers, seed=seed)
+
+
+def _draw(seed: int, number: int) -> NDArray[np.uint8]:
+    """Picture of one row of the tokens, [64, 64, 3]."""
+    shown = number - REFERENCE
+    random = stream(seed, "picture", shown) if shown >= 0 else stream(seed, "reference", number)
+    return paint(scene(random), random)
 
 
 _PREFIX = "picture"
