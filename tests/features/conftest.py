@@ -1,5 +1,6 @@
 """Small stimuli and networks that the tests of features share."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fusiform.data import Recording, Stimuli, Track
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported anywhere: no test asks a network
 
 
 def picture(id: str) -> Image.Image:

@@ -5,6 +5,7 @@ An object of one's own through `as_backbone`, any torch module through `hook_lay
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from fusiform.data import Kind
 from fusiform.errors import DataError, SettingsError, UnknownNameError
 from fusiform.features.hooks import Hooks, device_of, evaluating, modules_of, weights_digest
 from fusiform.features.preprocess import Picture, Preprocess, describe
-from fusiform.registry import did_you_mean, find
+from fusiform.registry import did_you_mean, find, names
 
 __all__ = ["Backbone", "Tokens", "as_backbone", "checked_tokens", "hook_layers", "load_backbone"]
 
@@ -148,7 +149,12 @@ def hook_layers(
 
 
 def load_backbone(name: str, **arguments: Any) -> Backbone:
-    """A backbone by name: a registered one (`"pixels"`), or a class of one's own (`"my_module:MyNet"`).
+    """A backbone by name.
+
+    - `"pixels"`: a registered one;
+    - `"hf:facebook/dinov2-base"`: a registered source, and what it is to load;
+    - `"models/my-vit"`: a folder that `save_pretrained` of transformers wrote;
+    - `"my_module:MyNet"`: a class of one's own.
 
     A class whose objects are no whole backbone, because they have `get_tokens` and little else, goes through
     `as_backbone` as an image backbone of that name.
@@ -161,14 +167,24 @@ def load_backbone(name: str, **arguments: Any) -> Backbone:
         UnknownNameError: nothing has that name.
         SettingsError: it does not take these arguments.
     """
-    kind = find("backbone", name) if ":" not in name else _import(name)
+    kind, given = _find(name)
     try:
-        backbone = kind(**arguments)
+        backbone = kind(*given, **arguments)
     except TypeError as reason:
         raise SettingsError(f"backbone {name!r} cannot be made with {arguments} ({reason})") from reason
     if isinstance(backbone, Backbone):
         return backbone
     return as_backbone(backbone, name=getattr(backbone, "name", name), settings={"arguments": arguments})
+
+
+def _find(name: str) -> tuple[Any, tuple[str, ...]]:
+    """What makes the backbone of that name, and its first argument where the name holds it."""
+    source, colon, what = name.partition(":")
+    if source in names("backbone"):
+        return find("backbone", source), (what,) * bool(colon)
+    if Path(name).is_dir():
+        return find("backbone", "hf"), (name,)
+    return (_import(name) if colon else find("backbone", name)), ()
 
 
 def _import(name: str) -> Any:

@@ -1,0 +1,109 @@
+"""Published networks from a model hub or a local folder: the vision part, its revision, its preprocessing.
+
+Every weight must come from the checkpoint. A part that does not (a pooling layer that was never trained) is removed,
+because transformers would fill it with random numbers.
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fusiform.errors import LayoutError, SettingsError
+from fusiform.features.hooks import weights_digest
+from fusiform.registry import need
+
+__all__ = ["check_folder", "load_processing_config", "load_vision", "revision_of"]
+
+_VISION = ("vision_model", "vision_encoder")  # where networks of pictures and words (CLIP, SigLIP, SAM) keep it
+_UNUSED = "mask_token"  # stands for hidden patches, of which there are none
+
+
+def check_folder(source: str) -> None:
+    """Say early that a local folder holds no network.
+
+    Raises:
+        LayoutError: it is a folder without `config.json`.
+    """
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise LayoutError(f"the folder {source} has no config.json; wanted one that save_pretrained wrote")
+
+
+def load_vision(source: str, commit: str | None) -> Any:
+    """The vision part of a network, in evaluation mode and float32.
+
+    Args:
+        source: name on the hub, or a local folder.
+        commit: hash, tag or branch on the hub.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        LayoutError: there is no such network, or weights are missing.
+        SettingsError: it takes no pictures.
+    """
+    transformers = need("transformers", extra="models")
+    try:
+        model, report = transformers.AutoModel.from_pretrained(source, revision=commit, output_loading_info=True)
+    except (OSError, ValueError, KeyError) as reason:
+        raise LayoutError(_unreadable(source, reason)) from reason
+    part = next((name for name in _VISION if isinstance(getattr(model, name, None), nn.Module)), "")
+    vision: Any = getattr(model, part) if part else model
+    if getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not part:
+        raise SettingsError(f"{source!r} ({type(model).__name__}) takes {model.main_input_name}; wanted pictures")
+    prefix = f"{part}." if part else ""
+    _drop_untrained(vision, [key[len(prefix) :] for key in report["missing_keys"] if key.startswith(prefix)], source)
+    if hasattr(vision.config, "mask_ratio"):
+        vision.config.mask_ratio = 0.0  # a masked autoencoder describes the whole picture here
+    return vision.float().eval()
+
+
+def _drop_untrained(vision: Any, missing: list[str], source: str) -> None:
+    """Remove a pooling layer without weights; nothing else may lack any."""
+    if any(key.startswith("pooler.") for key in missing):
+        vision.pooler = None
+    lost = sorted(key for key in missing if not key.startswith("pooler.") and _UNUSED not in key)
+    if lost:
+        raise LayoutError(
+            f"{len(lost)} weights of {source!r} are not in its checkpoint, such as {lost[0]!r}, and would be random; "
+            "wanted a complete one"
+        )
+
+
+def revision_of(vision: Any, source: str) -> str:
+    """The commit that the hub names, or a digest of the weights and of the folder's `config.json`."""
+    commit = getattr(vision.config, "_commit_hash", None)
+    if commit:
+        return str(commit)
+    return f"{weights_digest(vision)}-{sha256((Path(source) / 'config.json').read_bytes()).hexdigest()[:8]}"
+
+
+def load_processing_config(source: str, commit: str | None) -> dict[str, Any] | None:
+    """The settings of a network's image processor, or None where it came without.
+
+    Raises:
+        LayoutError: the file is damaged, or the hub cannot be asked whether there is one.
+    """
+    for file in ("preprocessor_config.json", "processor_config.json"):
+        content = _read(source, commit, file)
+        if file == "processor_config.json":  # that of a network of pictures and words holds both processors
+            content = (content or {}).get("image_processor")
+        if content is not None:
+            return dict(content)
+    return None
+
+
+def _read(source: str, commit: str | None, file: str) -> Any:
+    """The content of a JSON file of a network; None where it has none."""
+    hub = need("transformers.utils", extra="models")
+    try:
+        path = hub.cached_file(source, file, revision=commit, _raise_exceptions_for_missing_entries=False)
+        return json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError) as reason:
+        raise LayoutError(_unreadable(f"{source}/{file}", reason)) from reason
+
+
+def _unreadable(what: str, reason: Exception) -> str:
+    said = " ".join(str(reason).split())[:200]
+    return f"cannot load {what!r} ({type(reason).__name__}: {said}); wanted a name on the model hub or a local folder"
