@@ -141,7 +141,7 @@ def _places(space: Space) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
             "cortex; use charts.bars or charts.histogram for it"
         )
     sides, vertices = space.column("hemisphere"), space.column("vertex").astype(np.int64)
-    strange = [*np.setdiff1d(sides, HEMISPHERES), *vertices[(vertices < 0) | (vertices >= VERTICES)]]
+    strange = [*np.setdiff1d(sides, HEMISPHERES), *vertices[(vertices < 0) | (vertices >= VERTICES)].tolist()]
     if strange:
         raise DataError(
             f"space {space.name!r} names {strange[0]!r}; wanted hemispheres 'left' and 'right', and vertices from 0 to "
@@ -170,7 +170,7 @@ class _Paint:
 
     def __call__(self, values: Floats) -> NDArray[np.float64]:
         """[...] to RGBA [..., 4]; NaN is grey."""
-        colours = np.asarray(self.cmap(self.norm(np.nan_to_num(values))))
+        colours = np.asarray(self.cmap(self.norm(np.where(np.isnan(values), 0.0, values))))
         colours[np.isnan(values)] = to_rgba(NOTHING)
         return colours
 
