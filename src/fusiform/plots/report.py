@@ -120,7 +120,7 @@ def _picture(picture: Picture) -> str:
     data = base64.b64encode(_png(picture.figure)).decode()
     caption = escape(picture.caption)
     image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-    return f'<figure><div class="scroll">{image}</div><figcaption>{caption}</figcaption></figure>'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _png(figure: Figure) -> bytes:
