@@ -30,7 +30,11 @@ MLP = {"intermediate_size": 24}
 TEXT = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9, **MLP}
 TEXT |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 STAGES = {"hidden_sizes": [4, 6, 8, 10], "depths": [1, 1, 2, 1]}
-SAM = {"mlp_dim": 24, "output_channels": 6, "window_size": 3, "global_attn_indexes": [2]}
+SAM = {"mlp_dim": 24, "output_channels": 8, "window_size": 3, "global_attn_indexes": [2]}
+SAM_REST = {
+    "prompt_encoder_config": {"hidden_size": 8, "image_size": SIDE, "patch_size": 8},
+    "mask_decoder_config": {"hidden_size": 8, "mlp_dim": 8, "num_attention_heads": 2, "iou_head_hidden_dim": 8},
+}
 # name -> model class, configuration class, its settings, tokens before the patches (None where there is a grid already)
 FAMILIES: dict[str, tuple[str, str, dict[str, Any], int | None]] = {
     "dinov2": ("Dinov2Model", "Dinov2Config", {**PATCHES, "mlp_ratio": 2}, 1),
@@ -42,10 +46,12 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any], int | None]] = {
     "dinov3": ("DINOv3ViTModel", "DINOv3ViTConfig", {**PATCHES, **MLP, "num_register_tokens": 4}, 5),
     "clip-vision": ("CLIPVisionModel", "CLIPVisionConfig", {**PATCHES, **MLP}, 1),
     "clip": ("CLIPModel", "CLIPConfig", {"vision_config": {**PATCHES, **MLP}, "text_config": TEXT}, 1),
-    "siglip": ("SiglipVisionModel", "SiglipVisionConfig", {**PATCHES, **MLP}, 0),
+    "siglip": ("SiglipModel", "SiglipConfig", {"vision_config": {**PATCHES, **MLP}, "text_config": TEXT}, 0),
+    "siglip-vision": ("SiglipVisionModel", "SiglipVisionConfig", {**PATCHES, **MLP}, 0),
     "vit": ("ViTModel", "ViTConfig", {**PATCHES, **MLP}, 1),
     "mae": ("ViTMAEModel", "ViTMAEConfig", {**PATCHES, **MLP}, 1),
-    "sam": ("SamVisionModel", "SamVisionConfig", {**PATCHES, **SAM}, None),
+    "sam": ("SamModel", "SamConfig", {"vision_config": {**PATCHES, **SAM}, **SAM_REST}, None),
+    "sam-vision": ("SamVisionModel", "SamVisionConfig", {**PATCHES, **SAM}, None),
     "convnext": ("ConvNextModel", "ConvNextConfig", {**STAGES, "image_size": SIDE}, None),
     "resnet": ("ResNetModel", "ResNetConfig", {**STAGES, "embedding_size": 4}, None),
     "swin": (
@@ -54,7 +60,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any], int | None]] = {
         None,
     ),
 }
-WITH_ATTENTION = [name for name in FAMILIES if name not in ("sam", "convnext", "resnet", "swin")]
+WITH_ATTENTION = [name for name in FAMILIES if name not in ("sam", "sam-vision", "convnext", "resnet", "swin")]
 FILE = {"image_processor_type": "ViTImageProcessor", "size": {"height": SIDE, "width": SIDE}}
 
 
@@ -96,7 +102,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def plain(name: str, x: torch.Tensor) -> Any:
     """The plain forward of transformers through the vision part."""
     network = made(name)
-    network = getattr(network, "vision_model", network) if name == "clip" else network
+    network = network.vision_model if name in ("clip", "siglip") else network
+    network = network.vision_encoder if name == "sam" else network
     more = {}
     if name == "mae":
         network.config.mask_ratio = 0.0
@@ -134,7 +141,7 @@ class TestFamilies:
         }
         for layer, state in zip(layers, states, strict=True):
             local = state if before is None else grid(state, before)
-            local = state.permute(0, 3, 1, 2) if family == "sam" else local
+            local = state.permute(0, 3, 1, 2) if family.startswith("sam") else local
             np.testing.assert_allclose(features[layer], local, atol=1e-5)
             cls = state[:, 0] if before else np.asarray(local).mean((2, 3))
             np.testing.assert_allclose(features[f"{layer}/global"], cls, atol=1e-5)
@@ -149,7 +156,7 @@ class TestFamilies:
             local = last if last.ndim == 4 else last.transpose(1, 2).reshape(5, 8, 8, 8) if before is None else None
             local = grid(last, before) if local is None and before is not None else local
             np.testing.assert_allclose(features["final"], local, atol=1e-5)
-        if family in ("mae", "sam"):
+        if family in ("mae", "sam", "sam-vision"):
             assert "pooled" not in features
         else:
             np.testing.assert_allclose(features["pooled"], wanted.pooler_output.flatten(1), atol=1e-5)
@@ -259,9 +266,11 @@ class TestLoading:
         with pytest.raises(LayoutError, match=r"has no config.json; wanted one that save_pretrained wrote"):
             load_backbone(str(tmp_path))
 
-    def test_a_damaged_network(self, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("size", [0, 5, 500])
+    def test_a_damaged_network(self, size: int, saved: Callable[[str], Path], tmp_path: Path) -> None:
         folder = shutil.copytree(saved("vit"), tmp_path / "vit")
-        next(folder.glob("*.safetensors")).unlink()
+        weights = next(folder.glob("*.safetensors"))
+        weights.write_bytes(weights.read_bytes()[:size])
         with pytest.raises(LayoutError, match=r"cannot load .*wanted a name on the model hub or a local folder"):
             extract(PICTURES, HuggingFace(str(folder)))
 
@@ -286,7 +295,9 @@ class TestLoading:
         folder = shutil.copytree(saved("vit"), tmp_path / "vit")
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": DEPTH + 1}))
-        with pytest.raises(LayoutError, match=r"weights of '.*' are not in its checkpoint, such as 'layers?\.3\."):
+        with pytest.raises(
+            LayoutError, match=r"weights of '.*' are not in its checkpoint, such as '[a-z.]*layers?\.3\."
+        ):
             extract(PICTURES, HuggingFace(str(folder)))
 
     def test_half_precision_weights_are_computed_in_single(self, tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ class Processing:
             picture = _centre(picture, self.crop)
         values = np.asarray(picture, dtype=np.float32) * np.float32(self.scale)
         mean, deviation = np.array((self.mean, self.deviation), dtype=np.float32)
-        return _padded(torch.from_numpy(np.ascontiguousarray(((values - mean) / deviation).transpose(2, 0, 1))), self.pad)
+        x = np.ascontiguousarray(((values - mean) / deviation).transpose(2, 0, 1))
+        return _padded(torch.from_numpy(x), self.pad)
 
     def _target(self, height: int, width: int, size: Size) -> Size:
         """Height and width after resizing; the edge that follows is cut (`shortest`) or rounded (`longest`)."""
