@@ -194,6 +194,7 @@ class TestLayers:
         path = str(saved("vit"))
         some = extract(PICTURES, HuggingFace(path, ["pooled", "block3", "block1.key"])).arrays
         assert list(some) == ["block3", "block1.key", "pooled", "block3/global", "block1.key/global"]
+        assert list(extract(PICTURES, HuggingFace(path, "pooled")).arrays) == ["pooled"]
         np.testing.assert_allclose(some["block3"], extract(PICTURES, HuggingFace(path)).arrays["block3"], atol=1e-6)
 
     @pytest.mark.parametrize(

@@ -105,5 +105,5 @@ def _read(source: str, commit: str | None, file: str) -> Any:
 
 
 def _unreadable(what: str, reason: Exception) -> str:
-    said = " ".join(str(reason).split())[:200]
+    said = str(reason).strip().partition("\n")[0][:200]  # the lines that follow are advice about tokens and caches
     return f"cannot load {what!r} ({type(reason).__name__}: {said}); wanted a name on the model hub or a local folder"

@@ -48,10 +48,10 @@ class HuggingFace:
 
     kind: Kind = "image"
 
-    def __init__(self, source: str, layers: Sequence[str] | None = None, commit: str | None = None) -> None:
+    def __init__(self, source: str, layers: str | Sequence[str] | None = None, commit: str | None = None) -> None:
         check_folder(source)
         self.source, self.commit = source, commit
-        self.layers = None if layers is None else tuple(layers)
+        self.layers = (layers,) if isinstance(layers, str) else None if layers is None else tuple(layers)
         self.name = Path(source).resolve().name if Path(source).is_dir() else source
 
     @cached_property
