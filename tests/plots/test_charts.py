@@ -150,6 +150,8 @@ def test_a_histogram_counts_every_finite_value_once():
         assert drawn.get_xy()[:, 1].max() == heights.max()
         assert set(drawn.get_xy()[:, 1]) == {0, *heights}
     assert axes(made).lines[0].get_xdata() == [0.25, 0.25]
+    marks = [int(word) for word in words(axes(made).get_yticklabels())]
+    assert (marks[1] - marks[0]) in (1, 2, 5, 10, 20)
     assert told(made) == ["voxels", "exchanged"]
     assert told(histogram({"targets": values})) == []
 

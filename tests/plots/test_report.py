@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fusiform.plots.charts import matrix
 from fusiform.plots.report import Picture, Section, save_figures, write_report
 from fusiform.plots.style import figure
 
@@ -107,8 +108,9 @@ def test_nothing_comes_from_outside(tmp_path):
 def test_the_pictures_are_whole_and_told_in_words(tmp_path):
     [image] = Elements(written(tmp_path, sections())).of("img")
     assert image["alt"] == "A curve that rises."
+    assert (image["width"], image["height"]) == ("240", "120")  # shown smaller than drawn, whatever the screen
     with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as png:
-        assert png.size == (240, 120)  # 2 by 1 inches at 120 dots
+        assert png.size == (320, 160)  # 2 by 1 inches at 160 dots
 
 
 def test_equal_input_gives_equal_bytes(tmp_path):
@@ -121,6 +123,19 @@ def test_equal_input_gives_equal_bytes(tmp_path):
         pages.append(written(tmp_path, parts))
     assert pages[0] == pages[1]
     assert written(tmp_path, [Section("First", pictures=[Picture("curve", drawn(2.0), "c")])]) != pages[0]
+
+
+def test_what_is_saved_is_what_is_shown(tmp_path):
+    """A colour bar moves by a dot when it is laid out again."""
+
+    def parts():
+        return [Section("S", pictures=[Picture("m", matrix(np.eye(3), list("abc"), list("abc"), label="share"), "c")])]
+
+    fresh, saved = parts(), parts()
+    save_figures(tmp_path, saved)
+    page = written(tmp_path, saved)
+    assert page == written(tmp_path, fresh)
+    assert base64.b64encode((tmp_path / "m.png").read_bytes()).decode() in page
 
 
 class Broken:
@@ -143,7 +158,7 @@ def test_figures_are_saved_by_name_each_whole_or_not_at_all(tmp_path):
         save_figures(tmp_path / "deep" / "figures", [*sections(), bad])
     assert [path.name for path in (tmp_path / "deep" / "figures").iterdir()] == ["curve.png"]
     with Image.open(tmp_path / "deep" / "figures" / "curve.png") as png:
-        assert png.size == (240, 120)
+        assert png.size == (320, 160)
 
 
 NUMBERS = [

@@ -221,7 +221,7 @@ def histogram(
         ax.hist(values, bins=bins.tolist(), alpha=0.8, linewidth=1.6, label=name, **look)  # type: ignore[arg-type]
     if mark is not None:
         ax.axvline(mark, color=INK, linewidth=1, linestyle="--")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     tidy(ax, title=title, x=x, y=y)
     if len(groups) > 1:
         legend(made, ax)

@@ -64,4 +64,5 @@ def flat_pixels(hemisphere: str, step: float = 0.5) -> tuple[NDArray[np.int64], 
     y, x = np.mgrid[:height, :width]
     _, nearest = KDTree(flat).query(np.column_stack([x.ravel(), y.ravel()]) * step + low)
     pixels = np.where(np.asarray(mask).ravel(), used[nearest], -1).reshape(height, width)
-    return pixels, (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    left, bottom = (low - step / 2).tolist()  # the middle of the first pixel is at `low`
+    return pixels, (left, left + step * int(width), bottom, bottom + step * int(height))

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from importlib.resources import files
 from numbers import Integral, Real
@@ -16,7 +17,8 @@ from fusiform.files import atomic, write_text
 
 __all__ = ["Picture", "Section", "save_figures", "write_report"]
 
-DPI = 120
+DPI = 160  # dots per inch of the files: finer than shown, so that text stays sharp on dense screens and on paper
+SHOWN = 120  # CSS pixels per inch of a figure
 NOTHING_FROM_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -33,6 +35,13 @@ class Picture:
     name: str
     figure: Figure
     caption: str
+
+    @cached_property
+    def png(self) -> bytes:
+        """The figure as a file; drawn once, for a figure that is laid out again may move by a dot."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ def save_figures(folder: Path | str, sections: Sequence[Section]) -> None:
     for section in sections:
         for picture in section.pictures:
             with atomic(Path(folder) / f"{picture.name}.png") as new:
-                new.write_bytes(_png(picture.figure))
+                new.write_bytes(picture.png)
 
 
 def _page(title: str, body: str) -> str:
@@ -117,16 +126,11 @@ def _section(section: Section, number: int) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    data = base64.b64encode(_png(picture.figure)).decode()
+    data = base64.b64encode(picture.png).decode()
+    width, height = (round(SHOWN * inches) for inches in picture.figure.get_size_inches())
     caption = escape(picture.caption)
-    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{caption}" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def _table(table: pd.DataFrame) -> str:

@@ -26,6 +26,7 @@ from fusiform.plots.style import INK, MUTED, NOTHING, axes_grid, colour_bar, hea
 __all__ = ["MESH", "fill", "flatmap", "flatmaps", "inflated"]
 
 MOST_NAMES = 20  # that fit beside the colour bar
+REACH = 4  # times the median distance of neighbours: scattered vertices leave no hole, and a region stays a region
 
 
 def flatmap(
@@ -111,7 +112,8 @@ def fill(values: ArrayLike, space: Space) -> tuple[dict[str, Floats], str]:
     """Spread the values of some vertices over both hemispheres.
 
     Where the space holds some of a hemisphere's vertices, each other vertex takes the value of the nearest of them on
-    the sphere, so that the map has no holes. A hemisphere without any stays NaN.
+    the sphere, so that the map has no holes. What is farther from all of them than `REACH` times their usual distance
+    from each other stays NaN: vertices of visual cortex say nothing of the frontal lobe.
 
     Returns:
         hemisphere -> [10242], and a sentence that says what was filled (empty where nothing was).
@@ -127,10 +129,8 @@ def fill(values: ArrayLike, space: Space) -> tuple[dict[str, Floats], str]:
         here = sides == hemisphere
         filled[hemisphere] = _nearest(numbers[here], vertices[here], hemisphere)
     part = len(np.unique(sides)) * VERTICES
-    note = (
-        "" if space.size >= part else f"{space.size:,} vertices drawn on {part:,}: each takes the nearest one's value"
-    )
-    return filled, note
+    note = f"{space.size:,} of {part:,} vertices; others nearby take the nearest one's value"
+    return filled, "" if space.size >= part else note
 
 
 def _places(space: Space) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
@@ -156,8 +156,11 @@ def _nearest(values: Floats, vertices: NDArray[np.int64], hemisphere: str) -> Fl
     from scipy.spatial import KDTree
 
     points = mesh_of("sphere", hemisphere).points
-    _, nearest = KDTree(points[vertices]).query(points)
-    return np.asarray(values[nearest])
+    known = KDTree(points[vertices])
+    away, nearest = known.query(points)
+    between = np.asarray(known.query(known.data, k=2)[0])[:, 1]  # infinite where there is one vertex only
+    within = REACH * np.nan_to_num(np.median(between), posinf=0.0)
+    return np.where(away <= within, values[nearest], np.nan)
 
 
 @dataclass(frozen=True)
