@@ -5,13 +5,14 @@ import pytest
 import zarr
 from sklearn.base import clone
 from sklearn.linear_model import Ridge as SlowRidge
+from sklearn.linear_model import RidgeCV as SlowRidgeCV
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fusiform.errors import DataError, LayoutError, SettingsError
-from fusiform.models import fitting, planner, ridge
+from fusiform.models import fitting, planner, ridge, shared
 from fusiform.models.folds import ContiguousFolds, splits
 from fusiform.models.ridge import Ridge, RidgeCV
 
@@ -367,3 +368,83 @@ def test_nothing_handed_in_is_changed(rng):
     RidgeCV(ALPHAS).fit(X, Y).predict(X)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(Y, before[1])
+
+
+def mixed_problem(rng, p):
+    """Targets of very different noise, so that their own alphas differ."""
+    X, Y = problem(rng, 60, p)
+    return X, Y + rng.standard_normal(Y.shape) * np.logspace(-1, 2, Y.shape[1])
+
+
+@pytest.mark.parametrize("scoring", ["mse", "r2", "pearson"])
+@pytest.mark.parametrize("p", [12, 90])
+def test_one_alpha_for_all_targets(rng, p, scoring):
+    X, Y = mixed_problem(rng, p)
+    model = RidgeCV(ALPHAS, alpha_per_target=False, scoring=scoring, tolerance=1e-10).fit(X, Y)
+    curves = slow_curves(X, Y, ALPHAS, KFold(5).split(X), scoring, True, np.ones(60))
+    best = curves.mean(1).argmax()
+    np.testing.assert_array_equal(model.best_alphas_, np.full(7, ALPHAS[best]))
+    np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-7)
+    np.testing.assert_allclose(model.best_scores_, curves[best], rtol=1e-7)
+    np.testing.assert_allclose(model.fold_scores_.mean(0), curves[best], rtol=1e-7)
+    np.testing.assert_allclose(model.coef_, SlowRidge(ALPHAS[best]).fit(X, Y).coef_, atol=1e-8)
+    assert (RidgeCV(ALPHAS, scoring=scoring).fit(X, Y).best_alphas_ != model.best_alphas_).any()
+
+
+@pytest.mark.parametrize("p", [12, 90])
+def test_one_alpha_left_out_sample_by_sample_is_that_of_scikit_learn(rng, p):
+    X, Y = mixed_problem(rng, p)
+    alphas = ALPHAS[3:]
+    slow = SlowRidgeCV(alphas, alpha_per_target=False, cv=KFold(60), scoring="neg_mean_squared_error").fit(X, Y)
+    model = RidgeCV(alphas, alpha_per_target=False, cv="loo", tolerance=1e-10).fit(X, Y)
+    np.testing.assert_array_equal(model.best_alphas_, np.full(7, slow.alpha_))
+    np.testing.assert_allclose(model.coef_, slow.coef_, atol=1e-8)
+
+
+def test_one_fraction_for_all_targets(rng):
+    X, Y = mixed_problem(rng, 12)
+    fracs = [0.1, 0.3, 0.6, 0.9]
+    own, model = (RidgeCV(fracs=fracs, alpha_per_target=one).fit(X, Y) for one in (True, False))
+    np.testing.assert_array_equal(model.best_fracs_, np.full(7, fracs[own.cv_scores_.mean(1).argmax()]))
+    assert len(set(own.best_fracs_)) > 1
+    np.testing.assert_allclose(model.coef_, SlowRidge(model.best_alphas_).fit(X, Y).coef_, atol=1e-7)
+
+
+def test_one_alpha_leaves_targets_with_nan_out(rng):
+    X, Y = mixed_problem(rng, 12)
+    whole = RidgeCV(ALPHAS, alpha_per_target=False, keep_weights=False).fit(X, Y[:, :6])
+    Y[3, 6] = np.nan
+    with pytest.warns(UserWarning, match="1 targets hold NaN"):
+        model = RidgeCV(ALPHAS, alpha_per_target=False, keep_weights=False).fit(X, Y)
+    np.testing.assert_array_equal(model.best_alphas_, [*whole.best_alphas_, np.nan])
+    assert np.isnan(model.best_scores_[6])
+    with pytest.raises(DataError, match="every target"):
+        RidgeCV(alpha_per_target=False).fit(X, np.full((60, 2), np.nan))
+
+
+@pytest.mark.parametrize("stop", [2, 5])  # in the search, in the solution
+def test_one_alpha_streamed_and_stopped(rng, tmp_path, monkeypatch, stop):
+    X, Y = mixed_problem(rng, 12)
+    whole = RidgeCV(ALPHAS, alpha_per_target=False).fit(X, Y)
+    plan, calls = planner.make_plan, []
+    monkeypatch.setattr(ridge, "make_plan", lambda *args: replace(plan(*args), batch=3))
+    for module in (fitting, shared):
+
+        def stopping(raw, design, make=module.make_targets):
+            calls.append(raw.shape[1])
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+            return make(raw, design)
+
+        monkeypatch.setattr(module, "make_targets", stopping)
+    model = RidgeCV(ALPHAS, alpha_per_target=False, folder=tmp_path / "fit")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(zarr.array(X), zarr.array(Y))
+    model.fit(zarr.array(X), zarr.array(Y))
+    assert len(calls) == 7  # three batches twice, and the one that was stopped
+    model.save(tmp_path / "copy")
+    for found in (model, RidgeCV.load(tmp_path / "fit"), RidgeCV.load(tmp_path / "copy")):
+        np.testing.assert_allclose(found.predict(X), whole.predict(X), rtol=1e-9)
+        np.testing.assert_allclose(found.cv_scores_, whole.cv_scores_)
+        np.testing.assert_array_equal(found.best_alphas_, whole.best_alphas_)
+        np.testing.assert_allclose(found.best_scores_, whole.best_scores_)

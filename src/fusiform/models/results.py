@@ -97,9 +97,9 @@ class Results:
         return cls(arrays, manifest["done"], folder, key)
 
     def write(self, stop: int, parts: dict[str, NDArray[Any]]) -> None:
-        """Add the targets from `done` up to `stop`, of every array."""
-        for name, values in parts.items():
-            self.arrays[name][self.done : stop] = values
+        """Add the targets from `done` up to `stop`, of every array; other parts are not kept."""
+        for name, array in self.arrays.items():
+            array[self.done : stop] = parts[name]
         self.commit(stop)
 
     def commit(self, done: int) -> None:

@@ -1,6 +1,6 @@
 """Ridge regression as scikit-learn estimators: thin shells over `solvers` and `fitting`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from fusiform.errors import SettingsError
 from fusiform.models.banded import BandedRidgeCV
 from fusiform.models.design import Design, Frame, make_design
-from fusiform.models.fitting import Alphas, Penalties, run, run_fixed, whole_spectrum
+from fusiform.models.fitting import Alphas, Penalties, Spectrum, run, whole_spectrum
+from fusiform.models.fixed import Ridge
 from fusiform.models.folds import Split, splits
 from fusiform.models.fractional import Fractions
 from fusiform.models.inputs import (
@@ -26,74 +27,13 @@ from fusiform.models.inputs import (
 )
 from fusiform.models.planner import Plan, expected_rank, make_plan
 from fusiform.models.results import Results
+from fusiform.models.shared import SEARCH, best_of_all, curves_of, only
 from fusiform.models.shells import RidgeShell
 from fusiform.models.solvers import Scoring, Search
 
 __all__ = ["BandedRidgeCV", "Ridge", "RidgeCV"]
 
 RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
-
-
-class Ridge(RidgeShell):
-    """Ridge at a given alpha, one for all targets or one for each.
-
-    Minimises ||y - X b - c||^2 + alpha ||b||^2 for each target, c unpenalised.
-
-    Args:
-        alpha: not negative; a number, or one per target.
-        fit_intercept: estimate c; else data are taken as they are.
-        device: `"auto"` (a GPU if there is one), `"cpu"`, `"cuda"`, `"cuda:1"`.
-        dtype: `"float32"` or `"float64"`; None: float32 if X is float32 or float16, else float64.
-        memory_limit: bytes that may be used beside the data; None: four fifths of what is free.
-        keep_weights: without them nothing can be predicted.
-        folder: where results are written target batch by target batch; a stopped fit goes on from there.
-
-    Attributes:
-        coef_: [V, P] ([P] if y was [N]).
-        intercept_: [V] (a number if y was [N]).
-        plan_: what was done.
-        n_features_in_: P.
-    """
-
-    def __init__(
-        self,
-        alpha: float | ArrayLike = 1.0,
-        *,
-        fit_intercept: bool = True,
-        device: str = "auto",
-        dtype: str | None = None,
-        memory_limit: int | None = None,
-        keep_weights: bool = True,
-        folder: Path | str | None = None,
-    ) -> None:
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.device = device
-        self.dtype = dtype
-        self.memory_limit = memory_limit
-        self.keep_weights = keep_weights
-        self.folder = folder
-
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
-        """Solve for features [N, P] and responses [N, V] or [N], in memory or on disk (memory map, zarr, HDF5).
-
-        Raises:
-            DataError: shapes do not agree.
-            SettingsError: impossible settings, or too little memory.
-        """
-        features, responses = self._read(X, y)
-        alphas = _per_target(self.alpha, responses.shape[1])
-        weight = check_weight(sample_weight, features.shape[0])
-        frame = find_frame(self.device, self.dtype, features)
-        job = job_of(self, features, responses, frame, 1, [])
-        self.plan_ = make_plan(job, frame, 1, self.memory_limit)
-        key = {"model": "Ridge", "data": data_key(self, features, responses, weight), "alpha": alphas.tolist()}
-        results = Results.open(result_arrays(self.plan_, frame), self.folder, key)
-        design = make_design(features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame)
-        for _ in run_fixed(design, whole_spectrum(design), alphas, responses, self.plan_, results):
-            pass
-        self._finish(design, results)
-        return self
 
 
 class RidgeCV(RidgeShell):
@@ -108,6 +48,8 @@ class RidgeCV(RidgeShell):
             decade, they reach from almost no shrinkage to almost no weights, whatever the units.
         fracs: [A] instead of alphas: lengths of the weights as fractions (0, 1] of their unpenalised length (fractional
             ridge, Rokem & Kay 2020).
+        alpha_per_target: each target has an alpha (or fraction) of its own; else all share the one whose score has the
+            best mean over the targets.
         cv: a number of contiguous unshuffled folds, `"runs"` (leave one of `groups` out), `"loo"` (each sample alone,
             in closed form, scored over all samples at once), a scikit-learn splitter, or pairs (train, test).
         scoring: what chooses alpha: `"mse"` (negated), `"r2"` or `"pearson"`, the mean over folds of each fold's score.
@@ -139,6 +81,7 @@ class RidgeCV(RidgeShell):
         alphas: ArrayLike | None = None,
         *,
         fracs: ArrayLike | None = None,
+        alpha_per_target: bool = True,
         cv: Any = 5,
         scoring: Scoring = "mse",
         fit_intercept: bool = True,
@@ -152,6 +95,7 @@ class RidgeCV(RidgeShell):
     ) -> None:
         self.alphas = alphas
         self.fracs = fracs
+        self.alpha_per_target = alpha_per_target
         self.cv = cv
         self.scoring = scoring
         self.fit_intercept = fit_intercept
@@ -182,22 +126,69 @@ class RidgeCV(RidgeShell):
         weight = check_weight(sample_weight, features.shape[0])
         folds = self._splits(features.shape[0], groups)
         frame = find_frame(self.device, self.dtype, features)
-        plan = self._plan(features, responses, folds, frame)
+        self.plan_ = self._plan(features, responses, folds, frame)
+        shapes = result_arrays(self.plan_, frame, len(folds or [0]))
         key = self._key(features, responses, weight, folds)
-        results = Results.open(result_arrays(plan, frame, len(folds or [0])), self.folder, key)
-        design = make_design(features, weight, centred=self.fit_intercept, dual=plan.form == "dual", frame=frame)
-        penalties = self._penalties(design)
-        whole = whole_spectrum(design)
-        searches = _searches(penalties, design, folds, self.tolerance, responses.shape[1])
-        self.plan_ = plan.done(searches)
-        batches = run(design, whole, searches, penalties, responses, self.scoring, plan, results)
-        for _ in shown(
-            ((count, None) for count in batches), responses.shape[1] - results.done, self.progress, "target"
-        ):
-            pass
-        self._values_ = penalties.values
-        self._finish(design, results)
+        dual = self.plan_.form == "dual"
+        design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
+        solve = self._solve if self.alpha_per_target else self._solve_shared
+        self._finish(design, solve(design, responses, folds, shapes, key))
         return self
+
+    def _solve(
+        self, design: Design, responses: Any, folds: list[Split] | None, shapes: dict[str, Any], key: dict[str, Any]
+    ) -> Results:
+        """Each target at its own best."""
+        results = Results.open(shapes, self.folder, key)
+        penalties, whole = self._penalties(design), whole_spectrum(design)
+        self._values_ = penalties.values
+        searches = self._searches(penalties, design, folds, responses)
+        self.plan_ = self.plan_.done(searches)
+        self._run(design, whole, searches, penalties, responses, results)
+        return results
+
+    def _solve_shared(
+        self, design: Design, responses: Any, folds: list[Split] | None, shapes: dict[str, Any], key: dict[str, Any]
+    ) -> Results:
+        """All targets at what is best for their mean: every curve first, then a search over that one value."""
+        curves = {"curves": shapes.pop("curves")}
+        found = Results.open(curves, None if self.folder is None else Path(self.folder) / SEARCH, key)
+        results = Results.open(shapes, self.folder, key)
+        penalties, whole = self._penalties(design), whole_spectrum(design)
+        self._values_ = penalties.values
+        searches = self._searches(penalties, design, folds, responses)
+        self.plan_ = self.plan_.done(searches)
+        self._show(curves_of(design, searches, responses, self.scoring, self.plan_, found), responses, found)
+        penalties = only(penalties, best_of_all(found.arrays["curves"]))
+        searches = self._searches(penalties, design, folds, responses)
+        self._run(design, whole, searches, penalties, responses, results)
+        results.arrays |= found.arrays
+        return results
+
+    def _run(
+        self,
+        design: Design,
+        whole: Spectrum,
+        searches: Sequence[Search],
+        penalties: Penalties,
+        responses: Any,
+        results: Results,
+    ) -> None:
+        batches = run(design, whole, searches, penalties, responses, self.scoring, self.plan_, results)
+        self._show(batches, responses, results)
+
+    def _show(self, batches: Iterator[int], responses: Any, results: Results) -> None:
+        """Run through the batches, with a bar."""
+        left = responses.shape[1] - results.done
+        for _ in shown(((count, None) for count in batches), left, self.progress, "target"):
+            pass
+
+    def _searches(
+        self, penalties: Penalties, design: Design, folds: list[Split] | None, responses: Any
+    ) -> Sequence[Search]:
+        if folds is None:
+            return [penalties.leave_one_out(design, self.tolerance)]
+        return penalties.searches(design, folds, self.tolerance, responses.shape[1])
 
     def explain(self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None) -> Plan:
         """The plan of `fit` with these data; `print` it. Nothing is computed.
@@ -226,8 +217,7 @@ class RidgeCV(RidgeShell):
         """Each target's fraction, [V]."""
         if self.fracs is None:
             raise AttributeError("fracs were not given; see best_alphas_")
-        curves = self.results_.arrays["curves"]
-        return np.where(np.isnan(curves[:, 0]), np.nan, self._values_[np.nan_to_num(curves).argmax(1)])
+        return np.where(np.isnan(self.best_scores_), np.nan, self._values_[self._chosen()])
 
     @property
     def cv_scores_(self) -> NDArray[np.float64]:
@@ -237,12 +227,19 @@ class RidgeCV(RidgeShell):
     @property
     def best_scores_(self) -> NDArray[np.float64]:
         """Held-out score at the alpha chosen, [V]."""
-        return np.asarray(self.results_.arrays["curves"].max(1))
+        return np.take_along_axis(self.results_.arrays["curves"], self._chosen()[:, None], 1)[:, 0]
 
     @property
     def fold_scores_(self) -> NDArray[np.float64]:
         """Scores of each fold at the alpha chosen, [F, V]."""
         return self.results_.arrays["folds"].T
+
+    def _chosen(self) -> NDArray[np.intp]:
+        """Place in the grid of what was chosen for each target, [V]."""
+        curves = self.results_.arrays["curves"]
+        if not self.alpha_per_target:
+            return np.full(len(curves), best_of_all(curves))
+        return np.nan_to_num(curves).argmax(1)
 
     def _splits(self, count: int, groups: ArrayLike | None) -> list[Split] | None:
         """The folds; None for leave-one-out in closed form."""
@@ -279,6 +276,7 @@ class RidgeCV(RidgeShell):
             "data": data_key(self, features, responses, weight),
             "grid": [*self._grid().tolist(), "fracs" if self.fracs is not None else "alphas"],
             "folds": "loo" if folds is None else fingerprint(*positions) if self.folder is not None else "",
+            "alpha_per_target": self.alpha_per_target,
             "scoring": self.scoring,
             "tolerance": self.tolerance,
         }
@@ -288,18 +286,6 @@ class RidgeCV(RidgeShell):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._values_ = np.asarray(state["values"])
-
-
-def _searches(
-    penalties: Penalties, design: Design, folds: list[Split] | None, tolerance: float, targets: int
-) -> Sequence[Search]:
-    if folds is None:
-        return [penalties.leave_one_out(design, tolerance)]
-    return penalties.searches(design, folds, tolerance, targets)
-
-
-def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:
-    values = np.asarray(alpha, dtype=np.float64)
-    if values.shape not in ((), (count,)) or not (np.isfinite(values) & (values >= 0)).all():
-        raise SettingsError(f"alpha is {alpha!r}; wanted a finite number not below zero, or {count} of them")
-    return np.broadcast_to(values, count).copy()
+        folder = self.results_.folder
+        if folder is not None and (folder / SEARCH).exists():
+            self.results_.arrays |= Results.load(folder / SEARCH).arrays

@@ -1,0 +1,53 @@
+"""One alpha, or one fraction, for all targets: the one whose held-out score has the best mean over them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiform.errors import DataError
+from fusiform.models.design import Design, blocks, make_targets
+from fusiform.models.fitting import Alphas, Penalties
+from fusiform.models.fractional import Fractions
+from fusiform.models.planner import Plan
+from fusiform.models.results import Results
+from fusiform.models.solvers import Scoring, Search, fold_scores
+
+__all__ = ["SEARCH", "best_of_all", "curves_of", "only"]
+
+SEARCH = "search"  # the folder, inside that of the fit, where the curves of all targets are
+
+
+def curves_of(
+    design: Design, searches: Sequence[Search], Y: Any, scoring: Scoring, plan: Plan, results: Results
+) -> Iterator[int]:
+    """Fill `curves` [V, A] from the first unfinished target on; yields how many targets each batch had."""
+    start = results.done
+    for part in blocks(Y.shape[1] - start, 1, plan.batch):
+        raw = np.asarray(Y[:, start + part.start : start + part.stop])
+        targets = make_targets(raw, design)
+        curves = fold_scores(searches, design, targets, design.total(targets), scoring).mean(0)
+        curves[~targets.valid] = np.nan
+        results.write(start + part.stop, {"curves": curves.cpu().numpy()})
+        yield raw.shape[1]
+
+
+def best_of_all(curves: NDArray[Any]) -> int:
+    """Place in the grid of the best mean over targets, [V, A]; targets that were not fitted are left out.
+
+    Raises:
+        DataError: none was.
+    """
+    fitted = curves[~np.isnan(curves[:, 0])]
+    if not len(fitted):
+        raise DataError(
+            f"y holds NaN in every target ({len(curves)}); drop the samples or targets with missing responses"
+        )
+    return int(fitted.mean(0).argmax())
+
+
+def only(penalties: Penalties, place: int) -> Penalties:
+    """A grid of one: the value at that place."""
+    kind = Fractions if isinstance(penalties, Fractions) else Alphas
+    return kind(penalties.values[[place]])
