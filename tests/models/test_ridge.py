@@ -290,6 +290,7 @@ def test_a_stopped_fit_goes_on_where_it_stopped(rng, tmp_path, monkeypatch, p):
         np.testing.assert_allclose(found.cv_scores_, whole.cv_scores_)
         np.testing.assert_array_equal(found.best_alphas_, whole.best_alphas_)
         np.testing.assert_array_equal(found.alphas_, ALPHAS)
+        assert found.plan_ == model.plan_
 
 
 @pytest.mark.parametrize("p", [12, 80])
@@ -301,6 +302,7 @@ def test_saved_models_predict_the_same(rng, tmp_path, p):
     np.testing.assert_allclose(again.predict(X), model.predict(X))
     assert again.predict(X).shape == (50,)
     assert again.scoring == "r2"
+    assert again.plan_ == model.plan_
     with pytest.raises(SettingsError, match="holds a fit already"):
         model.save(tmp_path / "one")
     with pytest.raises(LayoutError, match="no saved ridge"):

@@ -1,6 +1,7 @@
 """Inputs and settings of the ridge estimators: checked, described, and identified for a fit that may be resumed."""
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ __all__ = [
     "last",
     "result_arrays",
     "shown",
+    "warn_missing",
     "weight_arrays",
 ]
 
@@ -135,6 +137,19 @@ def data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | N
         "dtype": model.dtype,
         "keep_weights": model.keep_weights,
     }
+
+
+def warn_missing(missing: NDArray[np.bool_]) -> None:
+    """Say which targets could not be fitted, [V] true where one holds a NaN.
+
+    Raises:
+        DataError: all of them.
+    """
+    count = int(missing.sum())
+    if count == len(missing):
+        raise DataError(f"y holds NaN in every target ({count}); drop the samples or targets with missing responses")
+    if count:
+        warnings.warn(f"{count} targets hold NaN and were not fitted; their predictions are NaN", stacklevel=4)
 
 
 def check_scoring(scoring: str, folds: Sequence[Split] | None) -> None:

@@ -5,7 +5,7 @@ manifest is replaced after each batch, so a fit that was stopped goes on behind 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from fusiform.errors import LayoutError, SettingsError
 from fusiform.files import read_json, write_json
+from fusiform.models.planner import Job, Plan
 
-__all__ = ["MANIFEST", "Results"]
+__all__ = ["MANIFEST", "MODEL", "Results", "plain_settings", "plan_of", "plan_state", "save_arrays"]
 
 MANIFEST = "manifest.json"
+MODEL = "model.json"  # beside the arrays: settings (with the seed, where there is one), plan, and what restores a model
 
 
 @dataclass
@@ -109,3 +111,35 @@ class Results:
             for array in self.arrays.values():
                 array.flush()  # type: ignore[attr-defined]
             write_json(self.folder / MANIFEST, {"done": done, "arrays": list(self.arrays), "key": self.key})
+
+
+def save_arrays(folder: Path | str, arrays: dict[str, NDArray[Any]], key: dict[str, Any]) -> None:
+    """Write finished results, targets on the first axis, to a folder.
+
+    Raises:
+        SettingsError: it holds a fit already.
+    """
+    if (Path(folder) / MANIFEST).exists():
+        raise SettingsError(f"{folder} holds a fit already; give another folder, or remove this one")
+    saved = Results.open({name: (array.shape, array.dtype) for name, array in arrays.items()}, folder, key)
+    saved.write(len(next(iter(arrays.values()))), arrays)
+
+
+def plan_state(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON."""
+    return asdict(plan)
+
+
+def plan_of(state: dict[str, Any]) -> Plan:
+    """The plan of a `plan_state`."""
+    return Plan(**{**state, "job": Job(**state["job"])})
+
+
+def plain_settings(model: Any) -> dict[str, Any]:
+    """The settings of an estimator that JSON can hold; arrays, splitters and paths are left out."""
+    settings = model.get_params(deep=False)
+    return {name: value for name, value in settings.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool | list)

@@ -239,7 +239,7 @@ class RidgeCV(RidgeShell):
         curves = self.results_.arrays["curves"]
         if not self.alpha_per_target:
             return np.full(len(curves), best_of_all(curves))
-        return np.nan_to_num(curves).argmax(1)
+        return np.asarray(np.nan_to_num(curves).argmax(1))
 
     def _splits(self, count: int, groups: ArrayLike | None) -> list[Split] | None:
         """The folds; None for leave-one-out in closed form."""

@@ -39,12 +39,10 @@ def best_of_all(curves: NDArray[Any]) -> int:
     Raises:
         DataError: none was.
     """
-    fitted = curves[~np.isnan(curves[:, 0])]
-    if not len(fitted):
-        raise DataError(
-            f"y holds NaN in every target ({len(curves)}); drop the samples or targets with missing responses"
-        )
-    return int(fitted.mean(0).argmax())
+    missing = np.isnan(curves[:, 0])
+    if missing.all():
+        raise DataError(f"y holds NaN in every target ({len(curves)}); drop the samples or targets with missing values")
+    return int(curves[~missing].mean(0).argmax())
 
 
 def only(penalties: Penalties, place: int) -> Penalties:

@@ -1,6 +1,5 @@
 """What the ridge estimators share: reading inputs, checking settings, predicting, saving and loading."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +14,21 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import read_json, write_json
 from fusiform.models.design import Design, blocks
-from fusiform.models.inputs import is_lazy
-from fusiform.models.results import MANIFEST, Results
+from fusiform.models.inputs import is_lazy, warn_missing
+from fusiform.models.planner import Plan
+from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, save_arrays
 
 __all__ = ["RidgeShell"]
-
-MODEL = "model.json"
 
 
 class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A fitted linear model per target, whose weights may be dual, on disk, or not kept.
 
-    Subclasses set `results_` (arrays with a row per target), `features_mean_` [P] and, in the dual, `design_`.
+    Subclasses set `results_` (arrays with a row per target), `plan_`, `features_mean_` [P] and, in the dual, `design_`.
     """
 
     results_: Results
+    plan_: Plan
     features_mean_: NDArray[np.float64]
     design_: Design | None
 
@@ -69,14 +68,10 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             SettingsError: the folder holds a fit already.
         """
         check_is_fitted(self, "results_")
-        if (Path(folder) / MANIFEST).exists():
-            raise SettingsError(f"{folder} holds a fit already; give another folder, or remove this one")
         arrays = dict(self.results_.arrays)
         if arrays.pop("dual_coef", None) is not None:
             arrays["coef"] = np.concatenate(list(self._coef_parts()))
-        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-        saved = Results.open(shapes, folder, self.results_.key or {})
-        saved.write(len(arrays["mean"]), arrays)
+        save_arrays(folder, arrays, self.results_.key or {})
         self._save_state(Path(folder))
 
     @classmethod
@@ -89,7 +84,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         results = Results.load(folder)
         state = read_json(Path(folder) / MODEL)
         model = cls(**state["settings"])
-        model.results_, model.design_ = results, None
+        model.results_, model.plan_, model.design_ = results, plan_of(state["plan"]), None
         model.n_features_in_, model.single_ = state["features"], state["single"]
         model.features_mean_ = np.asarray(state["mean"])
         model._restore(state)
@@ -103,9 +98,14 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         return {}
 
     def _save_state(self, folder: Path) -> None:
-        settings = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
-        shared = {"settings": settings, "features": self.n_features_in_, "single": self.single_}
-        write_json(folder / MODEL, {**shared, "mean": self.features_mean_.tolist(), **self._state()})
+        shared = {
+            "settings": plain_settings(self),
+            "plan": plan_state(self.plan_),
+            "features": self.n_features_in_,
+            "single": self.single_,
+            "mean": self.features_mean_.tolist(),
+        }
+        write_json(folder / MODEL, {**shared, **self._state()})
 
     def _coef_parts(self) -> Iterator[NDArray[Any]]:
         """Weights on the features, in blocks of targets."""
@@ -165,16 +165,6 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self.features_mean_ = design.mean.cpu().numpy()
         dual = "dual_coef" in results.arrays
         self.design_ = replace(design, gram=design.gram[:0]) if dual else None
-        missing = int(np.isnan(results.arrays["intercept"]).sum())
-        if missing == len(results.arrays["intercept"]):
-            raise DataError(
-                f"y holds NaN in every target ({missing}); drop the samples or targets with missing responses"
-            )
-        if missing:
-            warnings.warn(f"{missing} targets hold NaN and were not fitted; their predictions are NaN", stacklevel=3)
+        warn_missing(np.isnan(results.arrays["intercept"]))
         if results.folder is not None:
             self._save_state(results.folder)
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool | list)
