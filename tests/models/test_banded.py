@@ -4,7 +4,7 @@ from sklearn.linear_model import Ridge as SlowRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
 
-from fusiform.errors import DataError, SettingsError
+from fusiform.errors import DataError, LayoutError, SettingsError
 from fusiform.models.ridge import BandedRidgeCV, RidgeCV
 
 ALPHAS = np.logspace(-1, 4, 9)
@@ -151,3 +151,41 @@ def test_bad_bands_are_refused(rng):
         BandedRidgeCV().fit({**X, "band 1": X["band 1"][1:]}, Y)
     with pytest.raises(DataError, match="wanted those of the fit"):
         BandedRidgeCV(ALPHAS).fit(X, Y).predict({"band 0": X["band 0"]})
+
+
+@pytest.mark.parametrize("solver", ["random", "gradient"])
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_targets_with_nan_are_reported_and_others_unharmed(rng, widths, solver):
+    X, Y = problem(rng, widths)
+    settings = {"n_candidates": 4, "solver": solver, "steps": 3}
+    others = [0, 1, 3, 4]
+    whole = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
+    Y[4, 2] = Y[:, 5] = np.nan
+    with pytest.warns(UserWarning, match="2 targets hold NaN"):
+        model = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
+    np.testing.assert_allclose(model.predict(X)[:, others], whole.predict(X)[:, others], rtol=1e-5)
+    np.testing.assert_allclose(model.cv_scores_[:, others], whole.cv_scores_[:, others])
+    for found in (model.predict(X).T, model.best_alphas_, model.best_scores_, model.cv_scores_.T, model.band_weights_):
+        assert np.isnan(found[[2, 5]]).all()
+        assert np.isfinite(found[others]).all()
+    assert np.isclose(model.score(X, Y), r2_score(Y[:, others], model.predict(X)[:, others]))
+    with pytest.raises(DataError, match="every target"):
+        BandedRidgeCV(ALPHAS).fit(X, np.full((80, 2), np.nan))
+
+
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_saved_models_are_the_same(rng, tmp_path, widths):
+    X, Y = problem(rng, widths)
+    model = BandedRidgeCV(seed=7, n_candidates=4).fit(X, Y)
+    model.save(tmp_path / "fit")
+    again = BandedRidgeCV.load(tmp_path / "fit")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    for name in ("intercept_", "band_weights_", "best_alphas_", "best_scores_", "cv_scores_", "candidates_"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(model, name))
+    assert {name: part.shape for name, part in again.coef_.items()} == {name: (6, X[name].shape[1]) for name in X}
+    assert again.seed == 7
+    assert again.plan_ == model.plan_
+    with pytest.raises(SettingsError, match="holds a fit already"):
+        model.save(tmp_path / "fit")
+    with pytest.raises(LayoutError, match="no saved ridge"):
+        BandedRidgeCV.load(tmp_path)

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from fusiform.errors import DataError, SettingsError
+from fusiform.models.banded_shell import BandedShell, side_by_side
 from fusiform.models.bands import (
     Banded,
     Candidate,
@@ -21,12 +21,11 @@ from fusiform.models.bands import (
     make_banded,
     search,
     solve_bands,
-    split_variance,
 )
-from fusiform.models.design import Targets, blocks, make_design, make_targets
+from fusiform.models.design import Targets, blocks, make_design, make_targets, to_numpy
 from fusiform.models.folds import Split, splits
 from fusiform.models.gradient import conjugate_gradient, descend, kernels_of
-from fusiform.models.inputs import check_alphas, check_scoring, check_weight, find_frame, last, shown
+from fusiform.models.inputs import check_alphas, check_scoring, check_weight, find_frame, last, shown, warn_missing
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
 from fusiform.models.solvers import Scoring
 
@@ -35,7 +34,7 @@ __all__ = ["BandedRidgeCV"]
 RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
 
 
-class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
+class BandedRidgeCV(BandedShell):
     """Ridge with a penalty per band of features, chosen per target by cross-validation.
 
     Minimises ||y - sum_b X_b w_b - c||^2 + alpha sum_b ||w_b||^2 / g_b, with the band weights g on the simplex
@@ -119,7 +118,7 @@ class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: band -> [N, P_b].
-            y: [N, V] or [N]. A target with a NaN is refused: bands share one search.
+            y: [N, V] or [N]. A target with a NaN is not fitted; the others are.
             groups: [N] labels, for a `cv` that keeps them together.
             sample_weight: [N].
 
@@ -128,16 +127,17 @@ class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
             SettingsError: impossible settings, or too little memory.
         """
         self._check()
-        features, bands = _side_by_side(X)
-        responses = check_array(y, ensure_2d=False, input_name="y")
-        self._single_ = responses.ndim == 1
-        responses = responses[:, None] if self._single_ else responses
+        features, bands = side_by_side(X)
+        responses = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+        self.single_ = responses.ndim == 1
+        responses = responses[:, None] if self.single_ else responses
         if len(responses) != len(features):
             raise DataError(f"X has {len(features)} samples, y {len(responses)}; wanted as many")
         weight, folds = check_weight(sample_weight, len(features)), splits(self.cv, len(features), groups)
         check_scoring(self.scoring, folds)
         frame = find_frame(self.device, self.dtype, features)
         self.bands_ = list(bands)
+        self._columns_ = list(bands.values())
         self.plan_ = self._plan((len(features), features.shape[1]), responses.shape[1], folds, frame)
         dual = self.plan_.form == "dual" or self.solver == "gradient"
         design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
@@ -159,36 +159,10 @@ class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
         Raises:
             SettingsError: it would not fit in memory.
         """
-        features, bands = _side_by_side(X)
+        features, bands = side_by_side(X)
         frame, self.bands_ = find_frame(self.device, self.dtype, features), list(bands)
         count = 1 if np.ndim(y) == 1 else np.shape(y)[1]
         return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
-
-    def predict(self, X: Mapping[str, ArrayLike]) -> NDArray[Any]:
-        """Predict responses to bands of features, [N, V] ([N] if y was [N])."""
-        pred = np.sum(list(self._parts(X).values()), axis=0) + self._mean_
-        return np.asarray(pred[:, 0] if self._single_ else pred)
-
-    def score(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> float:
-        """Mean R2 over targets."""
-        from sklearn.metrics import r2_score
-
-        return float(r2_score(y, self.predict(X)))
-
-    def variance_by_band(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> dict[str, NDArray[np.float64]]:
-        """Share of the variance of y [N, V] that each band explains, [V] each (the product measure; their sum is R2).
-
-        R2 is about the mean of the training responses. A band that only cancels others' noise can be negative.
-        """
-        true = np.asarray(y, dtype=np.float64).reshape(len(np.asarray(y)), -1) - self._mean_
-        return split_variance(true, self._parts(X))
-
-    def _parts(self, X: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
-        """What each band contributes to the prediction beside the mean, [N, V] each."""
-        check_is_fitted(self, "coef_")
-        if set(X) != set(self.bands_):
-            raise DataError(f"X has the bands {sorted(X)}; wanted those of the fit: {sorted(self.bands_)}")
-        return {name: (np.asarray(X[name]) - self._feature_means_[name]) @ self.coef_[name].T for name in self.bands_}
 
     def _check(self) -> None:
         if self.solver not in ("random", "gradient"):
@@ -276,26 +250,20 @@ class BandedRidgeCV(BaseEstimator):  # type: ignore[misc]
         chosen: NDArray[np.float64],
         coef: Tensor,
     ) -> None:
-        mean, weights = banded.design.mean.cpu().numpy(), coef.cpu().numpy()
-        bands = dict(zip(self.bands_, banded.bands, strict=True))
-        self._mean_ = torch.cat([batch.mean for batch in batches]).cpu().numpy()
-        self._feature_means_ = {name: mean[band] for name, band in bands.items()}
-        self.coef_ = {name: weights[:, band] for name, band in bands.items()}
-        self.intercept_ = self._mean_ - weights @ mean
-        self.band_weights_ = chosen
-        self.best_alphas_ = choice.alpha.cpu().numpy()
-        self.best_scores_ = choice.score.cpu().numpy()
-        self.cv_scores_ = choice.scores.cpu().numpy()
+        self._center_ = to_numpy(banded.design.mean)
         self.candidates_ = np.stack([candidate.weights for candidate in candidates])
-
-
-def _side_by_side(X: Any) -> tuple[NDArray[Any], dict[str, slice]]:
-    """All bands as one array [N, P], and the columns of each."""
-    if not isinstance(X, Mapping) or not X:
-        raise DataError(f"X is a {type(X).__name__}; wanted a mapping from band names to arrays [N, P_b]")
-    arrays = {name: check_array(values, input_name=name, dtype=(np.float64, np.float32)) for name, values in X.items()}
-    counts = {name: len(values) for name, values in arrays.items()}
-    if len(set(counts.values())) > 1:
-        raise DataError(f"bands differ in their samples ({counts}); wanted as many in each")
-    edges = np.cumsum([0, *(values.shape[1] for values in arrays.values())]).tolist()
-    return np.hstack(list(arrays.values())), {name: slice(*edges[i : i + 2]) for i, name in enumerate(arrays)}
+        mean, valid = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("mean", "valid"))
+        found = {
+            "coef": coef,
+            "mean": mean,
+            "intercept": mean - (coef.double() @ banded.design.mean),
+            "weights": torch.as_tensor(chosen),
+            "alpha": choice.alpha,
+            "score": choice.score,
+            "scores": choice.scores.T,
+        }
+        self.arrays_ = {name: np.array(part.cpu().numpy()) for name, part in found.items()}
+        missing = ~valid.cpu().numpy()
+        for array in self.arrays_.values():
+            array[missing] = np.nan
+        warn_missing(missing)
