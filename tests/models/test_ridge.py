@@ -450,3 +450,11 @@ def test_one_alpha_streamed_and_stopped(rng, tmp_path, monkeypatch, stop):
         np.testing.assert_allclose(found.cv_scores_, whole.cv_scores_)
         np.testing.assert_array_equal(found.best_alphas_, whole.best_alphas_)
         np.testing.assert_allclose(found.best_scores_, whole.best_scores_)
+
+
+def test_the_folder_of_another_fit_is_left_as_it_is(rng, tmp_path):
+    X, Y = problem(rng, 50, 12)
+    model = RidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X, Y)
+    with pytest.raises(SettingsError, match="differs in alpha_per_target"):
+        RidgeCV(ALPHAS, alpha_per_target=False, folder=tmp_path / "fit").fit(X, Y)
+    np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").cv_scores_, model.cv_scores_)

@@ -152,8 +152,8 @@ class RidgeCV(RidgeShell):
     ) -> Results:
         """All targets at what is best for their mean: every curve first, then a search over that one value."""
         curves = {"curves": shapes.pop("curves")}
+        results = Results.open(shapes, self.folder, key)  # first: it refuses the folder of another fit
         found = Results.open(curves, None if self.folder is None else Path(self.folder) / SEARCH, key)
-        results = Results.open(shapes, self.folder, key)
         penalties, whole = self._penalties(design), whole_spectrum(design)
         self._values_ = penalties.values
         searches = self._searches(penalties, design, folds, responses)
