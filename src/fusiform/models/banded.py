@@ -127,21 +127,14 @@ class BandedRidgeCV(BandedShell):
             SettingsError: impossible settings, or too little memory.
         """
         self._check()
-        features, bands = side_by_side(X)
-        responses = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
-        self.single_ = responses.ndim == 1
-        responses = responses[:, None] if self.single_ else responses
-        if len(responses) != len(features):
-            raise DataError(f"X has {len(features)} samples, y {len(responses)}; wanted as many")
+        features, responses = self._read(X, y)
         weight, folds = check_weight(sample_weight, len(features)), splits(self.cv, len(features), groups)
         check_scoring(self.scoring, folds)
         frame = find_frame(self.device, self.dtype, features)
-        self.bands_ = list(bands)
-        self._columns_ = list(bands.values())
         self.plan_ = self._plan((len(features), features.shape[1]), responses.shape[1], folds, frame)
         dual = self.plan_.form == "dual" or self.solver == "gradient"
         design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
-        banded = make_banded(design, list(bands.values()))
+        banded = make_banded(design, self._columns_)
         candidates = self._candidates(banded)
         batches = [make_targets(responses[:, part], design) for part in blocks(responses.shape[1], 1, self.plan_.batch)]
         choice = self._search(banded, candidates, folds, batches)
@@ -163,6 +156,16 @@ class BandedRidgeCV(BandedShell):
         frame, self.bands_ = find_frame(self.device, self.dtype, features), list(bands)
         count = 1 if np.ndim(y) == 1 else np.shape(y)[1]
         return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
+
+    def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Features of all bands [N, P] and responses [N, V]."""
+        features, bands = side_by_side(X)
+        self.bands_, self._columns_ = list(bands), list(bands.values())
+        responses = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+        if len(responses) != len(features):
+            raise DataError(f"X has {len(features)} samples, y {len(responses)}; wanted as many")
+        self.single_ = responses.ndim == 1
+        return features, responses[:, None] if self.single_ else responses
 
     def _check(self) -> None:
         if self.solver not in ("random", "gradient"):
