@@ -187,7 +187,7 @@ def test_the_bar_counts_every_byte_once(server: Server, tmp_path: Path, capsys: 
 
 
 def test_unknown_names_suggest_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown data set to fetch 'alise' \(did you mean 'alice'"):
+    with pytest.raises(UnknownNameError, match=r"unknown dataset to fetch 'alise' \(did you mean 'alice'"):
         fetch("alise")
     with pytest.raises(UnknownNameError, match="did you mean 'fsaverage5'"):
         card("fsaverage")

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusiform.models.spectra import filter_basis, filters, spectrum
+from fusiform.models.spectra import filter_basis, filters, pieced_basis, spectrum
 
 GRIDS = {
     "narrow": np.logspace(1, 4, 60),
@@ -30,17 +31,17 @@ def test_spectrum_is_that_of_scipy(rng):
 
 
 def test_a_failed_float32_decomposition_is_done_again_in_float64(monkeypatch):
-    eigh, seen = torch.linalg.eigh, []
+    eigh, seen = scipy.linalg.eigh, []
 
-    def failing(gram):
+    def failing(gram, **options):
         seen.append(gram.dtype)
-        if gram.dtype == torch.float32:
-            raise torch.linalg.LinAlgError("did not converge")
-        return eigh(gram)
+        if gram.dtype == np.float32:
+            raise np.linalg.LinAlgError("did not converge")
+        return eigh(gram, **options)
 
-    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    monkeypatch.setattr(scipy.linalg, "eigh", failing)
     values, _ = spectrum(torch.diag(torch.tensor([1.0, 2.0])))
-    assert seen == [torch.float32, torch.float64]
+    assert seen == [np.float32, np.float64]
     assert values.tolist() == [1.0, 2.0]
     assert values.dtype == torch.float32
 
@@ -51,20 +52,36 @@ def test_filters_of_a_null_direction_without_penalty_are_zero():
     )
 
 
+@pytest.mark.parametrize("make", [filter_basis, pieced_basis])
 @pytest.mark.parametrize("tolerance", [1e-1, 1e-3, 1e-6, 1e-9])
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("name", SPECTRA)
-def test_basis_keeps_its_bound_for_the_worst_target(rng, name, grid, tolerance):
+def test_basis_keeps_its_bound_for_the_worst_target(rng, name, grid, tolerance, make):
     values, alphas = SPECTRA[name], GRIDS[grid]
     reach = np.sqrt(values) * rng.uniform(0.5, 2, len(values))
-    found = filter_basis(values, reach, alphas, tolerance)
+    found = make(values, reach, alphas, tolerance)
     error = (found.mix @ found.basis - filters(values, alphas)) * reach  # [A, Q]
     worst = np.linalg.norm(error, axis=1).max()
     assert worst <= max(tolerance, 1e-9 * np.linalg.norm(filters(values, alphas) * reach, axis=1).max())
     assert found.error <= tolerance
     share = np.linalg.norm(filters(values, alphas) * reach, axis=1)
     assert (np.linalg.norm(error, axis=1) <= (tolerance + 1e-9 * share.max()) * share / share.max() + 1e-15).all()
-    assert found.rank <= len(alphas)
+    assert all(rows.stop - rows.start <= len(alphas) for rows, _ in found.pieces)
+
+
+def test_pieces_are_cheaper_and_zero_outside_their_stretch():
+    values = 3000 * np.arange(1, 1025) ** -0.5
+    asked = values, np.sqrt(values), GRIDS["narrow"], 1e-3
+    whole, pieced = filter_basis(*asked), pieced_basis(*asked)
+    assert len(pieced.pieces) > 1
+    assert pieced.load < 0.75 * whole.load == 0.75 * whole.rank * 1024
+    outside = pieced.basis.copy()
+    for rows, part in pieced.pieces:
+        outside[rows, part] = 0
+    assert not outside.any()
+    assert [part.start for _, part in pieced.pieces][1:] == [part.stop for _, part in pieced.pieces][:-1]
+    few = pieced_basis(values[:3], np.sqrt(values[:3]), GRIDS["narrow"], 1e-3)
+    assert len(few.pieces) == 1  # nothing to gain on a short spectrum
 
 
 def test_few_filters_stand_for_many_alphas():

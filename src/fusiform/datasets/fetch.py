@@ -79,7 +79,7 @@ def card(name: str) -> Card:
     if name in COMPANIONS:
         return COMPANIONS[name]
     if name not in names("dataset"):
-        raise UnknownNameError(unknown("data set", name, sorted({*names("dataset"), *COMPANIONS})))
+        raise UnknownNameError(unknown("dataset", name, sorted({*names("dataset"), *COMPANIONS})))
     found: Card = find("dataset", name).card
     return found
 
@@ -106,7 +106,7 @@ def fetch(name: str, folder: Path | str | None = None, *, progress: bool = True)
     from tqdm import tqdm
 
     if name not in fetchable():
-        raise UnknownNameError(unknown("data set to fetch", name, fetchable()))
+        raise UnknownNameError(unknown("dataset to fetch", name, fetchable()))
     target, sources = Path(folder or data_folders()[0]).expanduser() / name, _sources(name)
     with tqdm(total=sum(s.bytes for s in sources), desc=name, unit="B", unit_scale=True, disable=not progress) as bar:
         done = 0

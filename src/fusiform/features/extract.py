@@ -95,6 +95,8 @@ def _into(
     if verify:
         entry.drop_damaged()
     numbers = range(shard[0], len(entry), shard[1])
+    for number in numbers:
+        entry.sweep(number)
     _fill(entry, [number for number in numbers if not entry.has(number)], forward, progress)
     return entry.features(numbers)
 

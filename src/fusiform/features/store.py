@@ -161,8 +161,7 @@ class Entry:
             StoreError: the disk refuses (nothing half written stays).
         """
         place = self._place(number)
-        for left_behind in place.parent.glob(f".{place.name}.*"):  # by an interrupted worker of the same shard
-            shutil.rmtree(left_behind)
+        self.sweep(number)
         try:
             if not (self.folder / "manifest.json").exists():  # two workers may both find it absent: they write the same
                 write_json(self.folder / "manifest.json", self.manifest)
@@ -173,6 +172,11 @@ class Entry:
                 f"cannot write block {number} of {self.folder} ({reason}); finished blocks are kept: make room, then "
                 "run extract again to go on"
             ) from reason
+
+    def sweep(self, number: int) -> None:
+        """Remove what an interrupted worker of the same share left beside a block's place."""
+        for left_behind in self._place(number).parent.glob(f".{self._place(number).name}.*"):
+            shutil.rmtree(left_behind)
 
     def features(self, numbers: Iterable[int]) -> Features:
         """The rows of these blocks, read when asked for.

@@ -13,15 +13,29 @@ from numpy.typing import NDArray
 from fusiform.errors import SettingsError
 from fusiform.models.design import BLOCK, Frame
 from fusiform.models.solvers import Search
-from fusiform.models.spectra import filter_basis
+from fusiform.models.spectra import pieced_basis
 
-__all__ = ["Form", "Job", "Plan", "expected_rank", "make_plan", "memory_available"]
+__all__ = ["Form", "Job", "Plan", "Rank", "expected_rank", "make_plan", "memory_available"]
 
 Form = Literal["primal", "dual"]
 Weights = Literal["memory", "disk", "none"]
 READ = 1 << 28  # bytes of responses read from disk at a time
-BUFFERS = 1 << 25  # bytes that linear algebra libraries keep for themselves
+BUFFERS = 7 << 23  # bytes that linear algebra libraries (torch's and scipy's) keep for themselves
+SPREAD = 1000  # eigenvalues of the spectrum by which the number of basis filters is guessed
 SPECTRUM = 9  # an eigendecomposition takes about 9 Q^3 operations
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Basis filters to expect.
+
+    Args:
+        filters: R.
+        each: of those, how many take an eigenvector on average; fewer than R where the spectrum is cut into pieces.
+    """
+
+    filters: int
+    each: float
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def make_plan(job: Job, frame: Frame, rank: int, limit: int | None = None, form: Form | None = None) -> Plan:
+def make_plan(job: Job, frame: Frame, rank: Rank | int, limit: int | None = None, form: Form | None = None) -> Plan:
     """The cheapest plan within a memory limit.
 
     Args:
@@ -126,6 +140,7 @@ def make_plan(job: Job, frame: Frame, rank: int, limit: int | None = None, form:
     Raises:
         SettingsError: no plan fits; the message says what would.
     """
+    rank = rank if isinstance(rank, Rank) else Rank(rank, rank)
     limit = int(0.8 * memory_available(frame.device)) if limit is None else limit
     forms: tuple[Form, ...] = ("primal", "dual") if form is None else (form,)
     plans = [_plan(job, frame, rank, limit, form) for form in forms]
@@ -139,11 +154,12 @@ def make_plan(job: Job, frame: Frame, rank: int, limit: int | None = None, form:
     )
 
 
-def expected_rank(alphas: NDArray[np.float64], tolerance: float) -> int:
+def expected_rank(alphas: NDArray[np.float64], tolerance: float) -> Rank:
     """Basis filters that a grid needs on a spectrum that spreads evenly over, below and above it."""
     low, high = np.log10(alphas[alphas > 0].min()) - 1, np.log10(alphas.max()) + 1
-    values = np.logspace(low, high, 200)
-    return filter_basis(values, values / np.sqrt(len(values)), alphas, tolerance).rank
+    values = np.logspace(low, high, SPREAD)
+    basis = pieced_basis(values, values / np.sqrt(len(values)), alphas, tolerance)
+    return Rank(basis.rank, basis.load / len(values))
 
 
 def memory_available(device: torch.device) -> int:
@@ -168,12 +184,12 @@ def _group_limit() -> int:
         return 1 << 62
 
 
-def _plan(job: Job, frame: Frame, rank: int, limit: int, form: Form) -> Plan:
+def _plan(job: Job, frame: Frame, rank: Rank, limit: int, form: Form) -> Plan:
     preferred = 1 << (30 if frame.device.type == "cuda" else 24)  # a batch of predictions that stays near the processor
-    most = preferred // (job.width * (rank + 2) * max(_rows(job, form), default=job.samples))
+    most = preferred // (job.width * (rank.filters + 2) * max(_rows(job, form), default=job.samples))
     batch = min(max(most, 32), 2048, job.targets)
     flops = _flops(job, rank, form)
-    plan = Plan(job, form, rank, batch, flops, _memory(job, rank, form, batch), limit, str(frame.device))
+    plan = Plan(job, form, rank.filters, batch, flops, _memory(job, rank, form, batch), limit, str(frame.device))
     while plan.peak > limit and plan.batch > 1:
         batch = plan.batch // 2
         plan = replace(plan, batch=batch, memory=_memory(job, rank, form, batch))
@@ -190,12 +206,14 @@ def _rows(job: Job, form: Form) -> list[int]:
     return [size if held > 1.25 * size else held for held in job.held]
 
 
-def _flops(job: Job, rank: int, form: Form) -> float:
+def _flops(job: Job, rank: Rank, form: Form) -> float:
     size, held = _size(job, form), sum(_rows(job, form))
     gram = 2 * job.samples * job.features * size
-    operators = 2 * held * size**2 + sum(2 * min(rank * rows, job.targets) * size**2 for rows in _rows(job, form))
+    operators = 2 * held * size**2 + sum(
+        2 * min(rank.filters * rows, job.targets) * size**2 for rows in _rows(job, form)
+    )
     covariates = 2 * job.samples * size * job.targets if form == "primal" else 0
-    predictions = 2 * rank * held * size * job.targets
+    predictions = 2 * rank.each * held * size * job.targets
     weights = 4 * size**2 * job.targets
     if form == "dual" and job.weights == "disk":
         weights += 2 * size * job.features * job.targets
@@ -203,23 +221,25 @@ def _flops(job: Job, rank: int, form: Form) -> float:
     return float(gram + weights + job.candidates * (spectra + operators + covariates + predictions))
 
 
-def _memory(job: Job, rank: int, form: Form, batch: int) -> dict[str, int]:
+def _memory(job: Job, rank: Rank, form: Form, batch: int) -> dict[str, int]:
     size, rows, width = _size(job, form), _rows(job, form), job.width
     most, held = max(rows, default=0), sum(rows)
     turned = sum(full * size for full, few in zip(job.held, rows, strict=True) if few < full)
-    rotations = sum(job.targets < rank * few for few in rows)
+    rotations = sum(job.targets < rank.filters * few for few in rows)
     own = job.samples * size if form == "primal" else 0
-    one = 8 * 3 * job.samples + width * (job.samples + 5 * size + (rank + 3) * most + 2 * max(job.held, default=0))
-    one += 12 * (rank + 2) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank)
+    one = 8 * 3 * job.samples + width * (
+        job.samples + 5 * size + (rank.filters + 3) * most + 2 * max(job.held, default=0)
+    )
+    one += 12 * (rank.filters + 2) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank.filters)
     width_out = {"memory": size, "disk": job.features, "none": 0}[job.weights]
     kept = job.targets * (width * width_out * (job.weights == "memory") + 8 * (job.alphas + len(job.held) + 4))
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     return {
         "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
-        "operators": width * (rank * held * size + turned + rotations * size**2),
+        "operators": int(width * rank.each * held * size) + width * (turned + rotations * size**2),
         "folds": 5 * 8 * size**2
         + 8 * 3 * max(job.held, default=0) * size
-        + width * rank * most * size
+        + int(width * rank.each * most * size)
         + 3 * 8 * min(BLOCK, job.samples * job.features),
         "batch": batch * (one + width * width_out) + read,
         "results": kept,
@@ -234,7 +254,7 @@ def _bands(job: Job, form: Form) -> int:
     return grams + 2 * job.width * job.samples * job.features + job.width * job.samples * job.targets
 
 
-def _remedy(job: Job, frame: Frame, rank: int, limit: int) -> str:
+def _remedy(job: Job, frame: Frame, rank: Rank, limit: int) -> str:
     """What would make it fit."""
     tries = {
         "dtype='float32'": replace(job, width=4),

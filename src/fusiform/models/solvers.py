@@ -1,7 +1,7 @@
 """Ridge regression as functions on arrays: every alpha's held-out score per target, and weights at the best one.
 
-A fold's `operator` [R * M, Q] makes all basis predictions of a batch of targets in one matrix product with their
-covariates [V, Q]; what any alpha's score needs is in the products of those predictions with each other and the target.
+A fold's operators make all basis predictions of a batch of targets by matrix products with their covariates [V, Q];
+what any alpha's score needs is in the products of those predictions with each other and the target.
 
 Shapes: N samples (n in training, M held out), P features, V targets, A alphas, R basis filters, Q as in `design`.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from fusiform.models.decompose import Training, decompose
 from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.spectra import FilterBasis, filter_basis, spectrum
+from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis, spectrum
 
 __all__ = [
     "Fold",
@@ -64,8 +64,8 @@ class Fold:
         left_rows: [N - n, P] their rows of the design.
         level: [P] sum of the weighed training rows along `root`; empty in the dual.
         share: [N] what takes a target to its training mean; zero without an intercept.
-        operator: [R * M, Q].
-        rotation: [Q, Q] onto the eigenvectors, for the covariates, if the operator was left on those; else None.
+        operators: [r * M, q] for the r filters on each piece of q covariates.
+        rotation: [Q, Q] onto the eigenvectors, for the covariates, if the operators were left on those; else None.
         turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
         basis: of filters.
         precise: it was decomposed in float64.
@@ -77,7 +77,7 @@ class Fold:
     left_rows: Tensor | None
     level: Tensor
     share: Tensor
-    operator: Tensor
+    operators: list[Tensor]
     rotation: Tensor | None
     turn: Tensor | None
     basis: FilterBasis
@@ -93,10 +93,11 @@ class Fold:
         mean = targets.rows @ self.share  # [V]
         true = targets.rows[:, self.test] - mean[:, None] * design.root[self.test]  # [V, M]
         root = design.root[self.test]
-        held = self.operator.shape[0] // self.basis.rank
+        held = sum(map(len, self.operators)) // self.basis.rank
         buffer = covariates.new_empty(len(covariates), self.basis.rank + 2, held)
         covariates = covariates if self.rotation is None else covariates @ self.rotation
-        torch.mm(covariates, self.operator.T, out=buffer.view(len(covariates), -1)[:, : self.basis.rank * held])
+        for (filters, part), operator in zip(self.basis.pieces, self.operators, strict=True):
+            torch.mm(covariates[:, part], operator.T, out=buffer[:, filters].view(len(buffer), -1))
         buffer[:, -2] = true if self.turn is None else true @ self.turn
         buffer[:, -1] = root if self.turn is None else root @ self.turn
         products = torch.bmm(buffer, buffer.mT).double()
@@ -188,9 +189,9 @@ def fold_of(
     train, test, left = training.train, training.test, training.left
     reach = training.held.norm(dim=0) * (1 if design.dual else training.values.sqrt())
     scale = float(design.root[test].norm() / design.root[train].norm())
-    basis = filter_basis(to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale)
     turn, held = _fewer_rows(training.held.to(design.root.dtype))
-    rotated = targets is not None and targets < basis.rank * len(held)
+    asked = to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale
+    basis, rotated = _cheaper(filter_basis(*asked), pieced_basis(*asked), len(held), targets)
     return Fold(
         train=train,
         test=test,
@@ -198,7 +199,7 @@ def fold_of(
         left_rows=None if left is None or design.dual else design.rows[left],
         level=design.rows[train].T @ design.root[train],
         share=_share(design, train),
-        operator=_stack(basis, held) if rotated else _operator(basis, held, training.vectors),
+        operators=_stacks(basis, held) if rotated else [_operator(basis, held, training.vectors)],
         rotation=training.vectors.to(design.root.dtype) if rotated else None,
         turn=turn,
         basis=basis,
@@ -278,15 +279,29 @@ def _share(design: Design, train: slice | Tensor) -> Tensor:
     return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
 
 
+def _cheaper(whole: FilterBasis, pieced: FilterBasis, held: int, targets: int | None) -> tuple[FilterBasis, bool]:
+    """The basis to use, and whether covariates are to be rotated onto the eigenvectors, where pieces are.
+
+    Either the operator of M held-out rows is rotated back once, R * M * Q^2, or each target is, Q^2.
+    """
+    size = whole.basis.shape[1]
+    if targets is None:
+        return whole, False
+    once = whole.rank * held * size * (size + targets)
+    each = targets * (size**2 + pieced.load * held)
+    return (pieced, True) if each < once else (whole, False)
+
+
 def _operator(basis: FilterBasis, held: Tensor, vectors: Tensor) -> Tensor:
     """What turns covariates into basis predictions, [R * M, Q]."""
-    return _stack(basis, held) @ vectors.to(held.dtype).T
+    [stack] = _stacks(basis, held)
+    return stack @ vectors.to(held.dtype).T
 
 
-def _stack(basis: FilterBasis, held: Tensor) -> Tensor:
-    """The same for covariates on the eigenvectors: held-out rows [M, Q] times each basis filter, [R * M, Q]."""
+def _stacks(basis: FilterBasis, held: Tensor) -> list[Tensor]:
+    """The same for covariates on the eigenvectors, by piece: held-out rows [M, q] times r filters, [r * M, q]."""
     filters = torch.as_tensor(basis.basis).to(held)
-    return (filters[:, None, :] * held).reshape(-1, held.shape[1])
+    return [(filters[rows, None, part] * held[:, part]).flatten(0, 1) for rows, part in basis.pieces]
 
 
 def _fewer_rows(rotated: Tensor) -> tuple[Tensor | None, Tensor]:
