@@ -65,6 +65,7 @@ def refused(capsys, *argv):
         (["encode", "--dataset", "simulated", "--model", "rdige"], "unknown model 'rdige' (did you mean 'ridge'"),
         (["encode", *SMALL, "--folds", "1", "--part", "images", "--model-args", "alhpas=1"], "did you mean 'alphas'"),
         (["encode", *SMALL, "--model-args", "alphas=-1"], "numbers above zero"),
+        (["encode", *SMALL, "--model-args", "alphas=[1"], "wanted a number, a word, or a list"),
         (["encode", *SMALL, "--reduce", "maen"], "maen"),
         (["encode", *SMALL, "--layers", "pixel"], "did you mean 'pixels'"),
         (["encode", *SMALL, "--lags", "2,3"], "need features with a rate"),
@@ -104,6 +105,17 @@ def test_debug_shows_the_traceback(tmp_path):
 
     with pytest.raises(UnknownNameError):
         main(["encode", "--dataset", "alise", "--debug", "--out", str(tmp_path / "out")])
+
+
+def test_settings_may_be_lists_and_mappings(tmp_path):
+    from fusiform.cli import app
+
+    argv = "encode --lags 1,2 3 --rois a --backbone-args names=[a,b],rate=2 --model-args alphas=[1,10],cv=3"
+    given = app.parse_args(argv.split(), exit_on_error=False, print_error=False)[1].arguments
+    assert list(given["lags"]) == [1.0, 2.0, 3.0]
+    assert list(given["rois"]) == ["a"]
+    assert given["backbone_args"] == {"names": ["a", "b"], "rate": 2}
+    assert given["model_args"] == {"alphas": [1, 10], "cv": 3}
 
 
 def test_list_names_everything_as_json(capsys):

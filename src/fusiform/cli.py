@@ -1,6 +1,7 @@
 """The command line: parse, call, print where the result is. Nothing heavy is imported before a verb is known."""
 
 import json as json_format
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -69,8 +70,11 @@ def _convert(type_: Any, tokens: Any) -> Any:
     kind = _container(type_)
     if kind is None:
         return convert(type_, tokens)
-    values = [part for token in tokens for part in token.value.split(",") if part]
+    values = [part for token in tokens for part in OUTER_COMMA.split(token.value) if part]
     return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
+
+
+OUTER_COMMA = re.compile(r",(?![^\[{]*[\]}])")  # not those inside [a,b] or {a: b}
 
 
 def _container(type_: Any) -> type | None:
@@ -84,7 +88,10 @@ def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"got {text!r}; wanted key=value")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"got {value!r} for {key!r}; wanted a number, a word, or a list such as [a,b]") from None
 
 
 def _shown(default: Any) -> str | None:

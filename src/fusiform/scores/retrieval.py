@@ -49,7 +49,8 @@ def retrieval(pred: ArrayLike, gallery: ArrayLike, shown: ArrayLike) -> Retrieva
     pred, gallery, shown = np.asarray(pred), np.asarray(gallery), np.asarray(shown)
     if pred.shape[1:] != gallery.shape[1:] or shown.shape != pred.shape[:1]:
         raise DataError(
-            f"got predictions {pred.shape}, a gallery {gallery.shape} and {shown.shape} shown; wanted [N, K], [M, K], [N]"
+            f"got predictions {pred.shape}, a gallery {gallery.shape} and {shown.shape} shown; "
+            "wanted [N, K], [M, K] and [N]"
         )
     similarity = correlation_matrix(pred, gallery)
     own = shown[:, None] == np.arange(len(gallery))  # [N, M]
