@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 Scoring = Literal["mse", "r2", "pearson"]
+ROTATED = (
+    12  # fewer targets than this for each held-out row are better rotated onto the eigenvectors than the rows back
+)
 
 
 class Search(Protocol):
@@ -191,7 +194,8 @@ def fold_of(
     scale = float(design.root[test].norm() / design.root[train].norm())
     turn, held = _fewer_rows(training.held.to(design.root.dtype))
     asked = to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale
-    basis, rotated = _cheaper(filter_basis(*asked), pieced_basis(*asked), len(held), targets)
+    rotated = targets is not None and targets < ROTATED * len(held)
+    basis = pieced_basis(*asked) if rotated else filter_basis(*asked)
     return Fold(
         train=train,
         test=test,
@@ -277,19 +281,6 @@ def _share(design: Design, train: slice | Tensor) -> Tensor:
         return share
     every = torch.arange(len(share), device=share.device)[train]
     return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
-
-
-def _cheaper(whole: FilterBasis, pieced: FilterBasis, held: int, targets: int | None) -> tuple[FilterBasis, bool]:
-    """The basis to use, and whether covariates are to be rotated onto the eigenvectors, where pieces are.
-
-    Either the operator of M held-out rows is rotated back once, R * M * Q^2, or each target is, Q^2.
-    """
-    size = whole.basis.shape[1]
-    if targets is None:
-        return whole, False
-    once = whole.rank * held * size * (size + targets)
-    each = targets * (size**2 + pieced.load * held)
-    return (pieced, True) if each < once else (whole, False)
 
 
 def _operator(basis: FilterBasis, held: Tensor, vectors: Tensor) -> Tensor:

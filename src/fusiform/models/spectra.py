@@ -18,6 +18,8 @@ from torch import Tensor
 __all__ = ["FilterBasis", "filter_basis", "filters", "pieced_basis", "spectrum"]
 
 PIECES = 5  # most stretches that a spectrum is cut into
+LEAST = 32  # fewest eigenvalues of a stretch
+THIN = 8
 GRAM_COST = 6  # small products of predictions with each other run this much slower than the large ones that make them
 
 
@@ -118,8 +120,16 @@ def pieced_basis(
     more of them, but a prediction from each takes a part of the eigenvectors only.
     """
     wanted, weight, share = _wanted(values, reach, alphas)
-    tries = [_pieced(wanted, weight, share, tolerance, count) for count in range(1, PIECES + 1) if count <= len(values)]
-    return min(tries, key=lambda basis: basis.load + GRAM_COST * (basis.rank + 2) ** 2)
+    counts = range(1, min(PIECES, len(values) // LEAST) + 1)
+    count = min(counts or [1], key=lambda count: _cost(wanted, tolerance, count))
+    return _pieced(wanted, weight, share, tolerance, count)
+
+
+def _cost(wanted: NDArray[np.float64], tolerance: float, count: int) -> float:
+    """Of predictions with `count` stretches, guessed from every THIN-th eigenvalue: a spectrum is smooth."""
+    thin = wanted[:, ::THIN] * np.sqrt(THIN)
+    ranks = [len(_truncated(part, tolerance / np.sqrt(count))[1]) for part in np.array_split(thin, count, axis=1)]
+    return sum(ranks) * wanted.shape[1] / count + GRAM_COST * (sum(ranks) + 2) ** 2
 
 
 def _wanted(
