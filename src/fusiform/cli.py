@@ -53,7 +53,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FusiformError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        return f"{what}; check that path, its permissions and the space on its disk"
     said = " ".join(str(error).split())
     return f"this should not have happened ({type(error).__name__}: {said}); run it again with --debug and report it"
 

@@ -4,6 +4,7 @@ FusiformError
 ├── DataError            values handed in are not what they should be (also a ValueError)
 │   └── AlignmentError   stimuli, features and responses do not meet
 ├── LayoutError          a file or folder is missing, truncated or not as published (also an OSError)
+│   └── MissingDataError nothing is there yet: it can be fetched, or done without
 ├── FetchError           a download failed or its checksum is wrong (also an OSError)
 ├── UnknownNameError     no such dataset, backbone, model, metric, preset, ... (also a LookupError)
 ├── MissingExtraError    an optional package is not installed (also an ImportError)
@@ -19,6 +20,7 @@ __all__ = [
     "FetchError",
     "FusiformError",
     "LayoutError",
+    "MissingDataError",
     "MissingExtraError",
     "SettingsError",
     "StoreError",
@@ -40,6 +42,10 @@ class AlignmentError(DataError):
 
 class LayoutError(FusiformError, OSError):
     """A file or folder is missing, truncated or not laid out as published."""
+
+
+class MissingDataError(LayoutError):
+    """The data are not there at all: they can be fetched, or done without."""
 
 
 class FetchError(FusiformError, OSError):

@@ -1,10 +1,13 @@
 """The tour on the real data: its bars, its skips, and that held-out volumes teach nothing."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fusiform.cli import main
 from fusiform.recipes.demo import demo
 from fusiform.recipes.demo.network import read
 from fusiform.recipes.demo.story import _side_by_side
@@ -56,10 +59,30 @@ def test_parts_without_data_are_skipped_in_one_sentence(tmp_path, monkeypatch, c
     run = demo(only=("alice", "miyawaki2008"), out=tmp_path / "run")
     said = capsys.readouterr().err
     for name in ("alice", "miyawaki2008"):
-        assert f"fusiform fetch {name}" in run.summary[name]["skipped"]
+        assert f"fusiform fetch {name}" in run.summary["skipped"][name]
         assert f"skipped {name}" in said
     assert "Skipped:" in (run.folder / "report.html").read_text()
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
+
+
+@pytest.mark.data
+def test_what_was_skipped_is_tried_again(tmp_path, monkeypatch):
+    data = os.environ["FUSIFORM_DATA"]
+    monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path / "nothing"))
+    assert "miyawaki2008" in demo(only=("miyawaki2008",), out=tmp_path / "run").summary["skipped"]
+    monkeypatch.setenv("FUSIFORM_DATA", data)
+    assert "skipped" not in demo(only=("miyawaki2008",), out=tmp_path / "run").summary
+
+
+@pytest.mark.data
+def test_damaged_data_are_an_error_not_a_skip(tmp_path, monkeypatch, capsys):
+    source = Path(os.environ["FUSIFORM_DATA"]) / "miyawaki2008" / "V1_mean_figure.mat"
+    (tmp_path / "miyawaki2008").mkdir()
+    (tmp_path / "miyawaki2008" / source.name).write_bytes(source.read_bytes()[:100_000])
+    monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path))
+    assert main(["demo", "--only", "miyawaki2008", "--out", str(tmp_path / "run")]) == 2
+    assert source.name in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_small_brain_is_read_right():

@@ -1,5 +1,6 @@
 import inspect
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -122,6 +123,40 @@ def test_a_mistake_does_not_occupy_the_folder(tmp_path):
         with pytest.raises(UnknownNameError):
             mistaken(dataset="d", work=work, out=tmp_path / "run")
         assert (tmp_path / "run").exists() == work  # work that was done is kept
+
+
+def test_settings_of_the_wrong_type_are_refused_before_anything_is_made(tmp_path):
+    @recipe
+    def typed(run, *, folds: int = 5, rois: Sequence[str] | None = None):
+        return {"rois": rois}
+
+    with pytest.raises(SettingsError, match="'folds' is 'many'; wanted a whole number"):
+        typed(folds="many", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert typed(rois="LPTL", out=tmp_path / "run").summary == {"rois": ["LPTL"]}
+
+
+def test_a_failing_second_process_leaves_the_first_ones_folder(tmp_path):
+    @recipe
+    def slow(run, *, device="cpu"):
+        if device != "cpu":
+            raise SettingsError("no such device")
+        with pytest.raises(SettingsError):
+            slow(device="other", out=run.folder)  # as another process would, meanwhile
+        return {"done": True}
+
+    assert slow(out=tmp_path / "run").summary == {"done": True}
+
+
+def test_overwrite_moves_runs_only(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "one.tex").touch()
+    with pytest.raises(SettingsError, match="holds no run"):
+        tiny(dataset="d", out=tmp_path / "thesis", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="is a file; wanted a folder"):
+        tiny(dataset="d", out=tmp_path / "file")
 
 
 def test_presets_are_for_their_recipe(tmp_path):

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Array, Responses, Stimuli
-from fusiform.errors import DataError, FusiformError, LayoutError, UnknownNameError
+from fusiform.errors import DataError, FusiformError, LayoutError, MissingDataError, UnknownNameError
 from fusiform.files import data_folders
 from fusiform.registry import unknown
 
@@ -61,13 +61,13 @@ def locate(dataset: str, *files: str) -> Path:
     """The folder of a dataset: the first of `files.data_folders()` that holds `dataset/` with all of `files`.
 
     Raises:
-        LayoutError: no folder has them; the message says how to get them.
+        MissingDataError: no folder has them; the message says how to get them.
     """
     for folder in data_folders():
         if all((folder / dataset / file).exists() for file in files):
             return folder / dataset
     looked = " and ".join(str(folder / dataset) for folder in data_folders())
-    raise LayoutError(
+    raise MissingDataError(
         f"the data of {dataset!r} were not found (looked for {', '.join(files) or 'the folder'} in {looked}); "
         f"run 'fusiform fetch {dataset}' or set FUSIFORM_DATA to the folder that holds {dataset}/"
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusiform.data import Kind, Recording
 from fusiform.data.timing import row_at
-from fusiform.errors import DataError, LayoutError
+from fusiform.errors import DataError, LayoutError, MissingDataError
 from fusiform.features.tokens import Tokens
 from fusiform.files import data_folders
 
@@ -154,7 +154,7 @@ def _find(source: str) -> Path:
     for place in places:
         if files := sorted([*place.glob("*.npz"), *place.glob("*.txt")]):
             return files[0]
-    raise LayoutError(
+    raise MissingDataError(
         f"the word vectors {source!r} were not found (looked in {' and '.join(map(str, places))}); set FUSIFORM_DATA "
         f"to the folder that holds {source}/, give vectors=FILE, or vectors=None to go without"
     )

@@ -129,7 +129,7 @@ def _cost(wanted: NDArray[np.float64], tolerance: float, count: int) -> float:
     """Of predictions with `count` stretches, guessed from every THIN-th eigenvalue: a spectrum is smooth."""
     thin = wanted[:, ::THIN] * np.sqrt(THIN)
     ranks = [len(_truncated(part, tolerance / np.sqrt(count))[1]) for part in np.array_split(thin, count, axis=1)]
-    return sum(ranks) * wanted.shape[1] / count + GRAM_COST * (sum(ranks) + 2) ** 2
+    return float(sum(ranks) * wanted.shape[1] / count + GRAM_COST * (sum(ranks) + 2) ** 2)
 
 
 def _wanted(

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Whole experiments as typed functions: settings in, a run folder out. Presets hold settings by name."""

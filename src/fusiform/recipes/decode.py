@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fusiform.errors import SettingsError
 from fusiform.pairs import Pairs
+from fusiform.recipes.checking import at_least
 from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
 from fusiform.recipes.outcome import Stopwatch, headline, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe
@@ -78,6 +79,8 @@ def decode(
     model_args
         key=value,...: arguments of the model
     """
+    at_least(0, seed=seed)
+    at_least(2, folds=folds)
     find("model", model)  # a mistyped name should not cost the time until it is needed
     watch = Stopwatch()
     found = material(
@@ -97,7 +100,7 @@ def decode(
         backbone_args=backbone_args,
     )
     watch.lap("features")
-    pairs = one_layer(found.pairs, layer)
+    pairs = one_layer(still(found.pairs), layer)
     learner = regressor(model, pairs, gap=0, device=device, model_args=model_args)
     splits, groups = folds_of(pairs, folds, gap=0), repeated_stimuli(pairs)
     result = evaluate(pairs, "decode", learner, splits, groups=groups, progress=True)
@@ -112,12 +115,25 @@ def _tell(run: Run, title: str, pairs: Pairs, result: Evaluation, seed: int, wat
     summary = {
         "scores": headline(scores),
         "retrieval": identify(pairs, result).summary(),
-        "controls": {"shuffled_r": shuffled_r(result, False, None, seed)},
+        "controls": {"shuffled_r": shuffled_r(result, scores, False, None, seed)},
         "seconds": watch.seconds,
     }
     save(run, result, scores, "pearson", None)
     publish(run, title, decoding_sections(summary, result, scores, pictures_of(pairs, result)))
     return summary
+
+
+def still(pairs: Pairs) -> Pairs:
+    """The pairs, if their stimuli do not unfold in time.
+
+    Raises:
+        SettingsError: they do, and there is no gallery to look for a moment in.
+    """
+    if "time" in pairs.samples:
+        raise SettingsError(
+            "decoding finds one stimulus among others, and these samples are moments of a recording; use encode"
+        )
+    return pairs
 
 
 def one_layer(pairs: Pairs, layer: str | None) -> Pairs:

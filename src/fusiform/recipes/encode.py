@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fusiform.recipes.checking import at_least
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe
@@ -94,6 +95,8 @@ def encode(
     model_args
         key=value,...: arguments of the model
     """
+    at_least(0, seed=seed, gap=gap)
+    at_least(2, folds=folds)
     find("metric", metric)  # a mistyped name should not cost the time until it is needed
     find("model", model)
     watch = Stopwatch()
@@ -133,7 +136,7 @@ def _tell(
     scores = result.score(groups=groups, ceiling=ceiling_of(found.trials, tested), space=found.pairs.space)
     summary: dict[str, Any] = {
         "scores": headline(scores),
-        "controls": {"shuffled_r": shuffled_r(result, "time" in tested, groups, seed)},
+        "controls": {"shuffled_r": shuffled_r(result, scores, "time" in tested, groups, seed)},
         "seconds": watch.seconds,
     }
     if found.truth is not None and "layer" in found.truth and scores.ceiling is not None:

@@ -36,18 +36,22 @@ class Stopwatch:
         self.seconds[step], self._since = round(now - self._since, 2), now
 
 
-def shuffled_r(result: Evaluation, timed: bool, groups: NDArray[np.int64] | None, seed: int) -> float:
-    """Mean r of predictions that are out of place: a control that must be near zero.
+def shuffled_r(
+    result: Evaluation, scores: Scores, timed: bool, groups: NDArray[np.int64] | None, seed: int
+) -> float | None:
+    """Mean r, over the reliable targets, of predictions that are out of place: a control that must be near zero.
 
     Time series are rotated by a quarter to three quarters of their length, which keeps their smoothness; others are
-    shuffled.
+    shuffled. What moves are deviations from the training means: the means stay with the samples they are compared to.
     """
     rng, count = np.random.default_rng(seed), len(result.true)
     if timed:
         astray = np.roll(np.arange(count), int(rng.integers(max(1, count // 4), max(2, 3 * count // 4))))
     else:
         astray = rng.permutation(count)
-    return float(result.score(pred=result.best[astray], groups=groups).values.mean())
+    moved = result.level + (result.best - result.level)[astray]
+    among = reliable(scores)
+    return float(result.score(pred=moved, groups=groups).values[among].mean()) if among.any() else None
 
 
 def headline(scores: Scores) -> dict[str, Any]:

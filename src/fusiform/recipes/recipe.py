@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import yaml
 
-from fusiform.errors import FusiformError, LayoutError, SettingsError, UnknownNameError
+from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.recipes.checking import checked
 from fusiform.recipes.run import Run, open_run, runs_folder
 from fusiform.registry import did_you_mean, unknown
 
@@ -36,7 +37,7 @@ def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
     - `out`: the run folder (default: `name`, or the recipe's name, under `$FUSIFORM_RUNS`);
     - `overwrite`: move an old folder aside.
 
-    A finished run with the same settings is returned as it is.
+    A finished run with the same settings is returned as it is, unless it skipped something for want of data.
 
     Raises:
         SettingsError: an unknown setting (with the nearest known one), one that is missing, or a run folder that was
@@ -61,7 +62,7 @@ def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
         }
         folder = Path(out) if out else runs_folder() / (name or function.__name__)
         run = open_run(folder, _plain(settings), overwrite=overwrite)
-        if not run.finished:
+        if not run.complete:
             _cook(function, run, settings)
         return run
 
@@ -96,7 +97,7 @@ def _cook(function: Callable[..., Mapping[str, Any]], run: Run, settings: Mappin
     own = {key: value for key, value in settings.items() if key not in ("recipe", "preset")}
     try:
         summary = function(run, **own)
-    except FusiformError:
+    except Exception:
         run.discard_if_bare()  # a mistyped name should not occupy the folder
         raise
     run.log("computed", seconds=round(time.perf_counter() - began, 3))
@@ -115,7 +116,8 @@ def _merge(own: list[inspect.Parameter], *layers: Mapping[str, Any]) -> dict[str
     settings = {**known, **merged}
     if missing := [key for key, value in settings.items() if value is inspect.Parameter.empty]:
         raise SettingsError(f"the setting {missing[0]!r} is missing; give it, or a preset or config that has it")
-    return {key: settings[key] for key in known}
+    hints = {item.name: Any if item.annotation is item.empty else item.annotation for item in own}
+    return {key: checked(key, settings[key], hints[key]) for key in known}
 
 
 def _preset_settings(preset: str | None, recipe_name: str) -> dict[str, Any]:
@@ -135,8 +137,9 @@ def _config_settings(config: Path | str | None) -> dict[str, Any]:
         return {}
     try:
         settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-    except OSError as reason:
-        raise LayoutError(f"cannot read the settings file {config} ({reason.strerror}); check --config") from reason
+    except (OSError, UnicodeDecodeError) as reason:
+        why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
+        raise LayoutError(f"cannot read the settings file {config} ({why}); check --config") from reason
     except yaml.YAMLError as reason:
         raise SettingsError(f"the settings file {config} is not YAML ({' '.join(str(reason).split())})") from reason
     if not isinstance(settings, dict):

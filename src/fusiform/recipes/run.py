@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from fusiform.files import atomic, read_json, write_json, write_text
 __all__ = ["UNCOMPARED", "Run", "open_run", "runs_folder"]
 
 # settings that say where or how to compute, never what: they may differ when a run is resumed
-UNCOMPARED = frozenset({"device", "jobs"})
+UNCOMPARED = frozenset({"device"})
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,11 @@ class Run:
     """A run folder that exists.
 
     It holds `settings.yaml`, `environment.json`, `log.jsonl` and, once finished, `summary.json`, `report.html` and
-    what the recipe adds (`scores.parquet`, `predictions.zarr`, `figures/`).
+    what the recipe adds (`scores.parquet`, `predictions.zarr`, `figures/`). `fresh` is a folder that was made just now.
     """
 
     folder: Path
+    fresh: bool = False
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -41,6 +41,11 @@ class Run:
     def finished(self) -> bool:
         """Whether the summary, which is written last, is there."""
         return (self.folder / "summary.json").is_file()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has finished and skipped nothing: what was skipped for want of data is tried again."""
+        return self.finished and not self.summary.get("skipped")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -84,9 +89,9 @@ class Run:
             zarr.save_array(str(new), values)
 
     def discard_if_bare(self) -> None:
-        """Remove the folder if the run has come to nothing yet: it holds only what it was told."""
+        """Remove a folder that was made just now if it holds no more than what the run was told."""
         bare = {"settings.yaml", "environment.json", "log.jsonl"}
-        if {path.name for path in self.folder.iterdir()} <= bare:
+        if self.fresh and {path.name for path in self.folder.iterdir()} <= bare:
             shutil.rmtree(self.folder)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -101,13 +106,15 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fal
     Args:
         folder: where.
         settings: plain values (they are written as YAML), those of `UNCOMPARED` included.
-        overwrite: move an existing folder aside, whatever it holds, and start anew.
+        overwrite: move an existing run aside, and start anew.
 
     Raises:
         SettingsError: the folder holds a run with other settings (they are listed), or something that is no run.
     """
-    if overwrite and folder.exists():
+    if overwrite and (folder / "settings.yaml").is_file():
         _move_aside(folder)
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file; wanted a folder for the run: choose another --out")
     if folder.exists() and any(folder.iterdir()):
         _check_same(folder, settings)
         return Run(folder)
@@ -115,7 +122,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fal
         new.mkdir()
         write_text(new / "settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
         write_json(new / "environment.json", _environment())
-    return Run(folder)
+    return Run(folder, fresh=True)
 
 
 def runs_folder() -> Path:
@@ -158,7 +165,6 @@ def _environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "packages": {name: found for name in packages if (found := _version(name))},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
 
 

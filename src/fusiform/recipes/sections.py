@@ -107,7 +107,7 @@ def _where(scores: Scores) -> Picture:
 def _against_ceiling(scores: Scores) -> list[Picture]:
     if scores.ceiling is None or scores.space is None or scores.space.size <= FEW:
         return []
-    made = scatter(scores.ceiling, scores.values, x_label="r-ceiling", y_label="r")
+    made = scatter(scores.ceiling, scores.values, x_label="r-ceiling, estimated", y_label="r")
     return [Picture("ceiling", made, "Every target: the r attained, and the largest attainable (dashed: equal).")]
 
 

@@ -1,7 +1,8 @@
 """What recipes do on their way: describe stimuli, pair, prepare a model, find the ceiling."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "folds_of",
     "inner_folds",
     "material",
+    "one_thread",
     "regressor",
     "repeated_stimuli",
     "store_folder",
@@ -143,6 +145,21 @@ def describe(
     return {"store": str(store or store_folder()), "rows": len(found), "layers": shapes}
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread inside: a great many small problems only wait for each other's threads."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def store_folder() -> Path:
     """Where features are kept unless told otherwise: `features` in the cache folder."""
     return cache_folder() / "features"
@@ -189,8 +206,6 @@ def folds_of(pairs: Pairs, folds: int, gap: int) -> list[Split]:
     """The dataset's test split, or folds that are contiguous in time or leave whole stimuli out."""
     from sklearn.model_selection import GroupKFold
 
-    if folds < 2:
-        raise SettingsError(f"folds is {folds}; wanted at least 2")
     stimuli = pairs.samples["stimulus"].nunique()
     if "time" in pairs.samples:
         return splits_of(pairs, ContiguousFolds(folds, gap))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fusiform.errors import LayoutError, UnknownNameError
+from fusiform.errors import MissingDataError, SettingsError, UnknownNameError
 from fusiform.plots.report import Section, save_figures, write_report
 from fusiform.recipes.demo import sections
 from fusiform.recipes.demo.network import read
@@ -39,32 +39,29 @@ def demo(run: Run, *, only: Sequence[str] = tuple(PARTS)) -> dict[str, Any]:
     only
         parts to run: alice, miyawaki2008, simulated (default: all)
     """
+    if not only:
+        raise SettingsError(f"no part was chosen; there are: {', '.join(PARTS)}")
     for name in only:
         if name not in PARTS:
             raise UnknownNameError(unknown("part", name, PARTS))
     summary: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
     report: list[Section] = []
     for name in dict.fromkeys(only):
         began = time.perf_counter()
-        numbers, section = _tell(name)
+        try:
+            summary[name], section = PARTS[name]()
+        except MissingDataError as reason:
+            print(f"skipped {name}: {reason}", file=sys.stderr)
+            skipped[name], section = str(reason), Section(TITLES[name], notice=f"Skipped: {reason}")
         run.log(name, seconds=round(time.perf_counter() - began, 2))
-        summary[name] = numbers
         report.append(section)
     save_figures(run.folder / "figures", report)
     write_report(
         run.folder / "report.html",
         "fusiform: deep networks and the human brain",
         report,
-        subtitle="What three brains, two real and one simulated, say through one set of tools.",
+        subtitle="What real and simulated brains say through one set of tools.",
         footer=run.colophon(),
     )
-    return summary
-
-
-def _tell(name: str) -> tuple[dict[str, Any], Section]:
-    """One part, or the sentence that says why it is missing."""
-    try:
-        return PARTS[name]()
-    except LayoutError as reason:
-        print(f"skipped {name}: {reason}", file=sys.stderr)
-        return {"skipped": str(reason)}, Section(TITLES[name], notice=f"Skipped: {reason}")
+    return {**summary, "skipped": skipped} if skipped else summary

@@ -12,7 +12,7 @@ from fusiform.data import Features
 from fusiform.datasets import load_dataset
 from fusiform.pairs import Direction, Pairs, pair
 from fusiform.recipes.evaluate import Evaluation, evaluate, splits_of
-from fusiform.recipes.steps import regressor, repeated_stimuli
+from fusiform.recipes.steps import one_thread, regressor, repeated_stimuli
 from fusiform.scores import Retrieval, correlation_matrix, retrieval
 
 __all__ = ["Picture", "look"]
@@ -49,6 +49,11 @@ class Picture:
 
 def look(progress: bool = False) -> Picture:
     """Leave each picture out in turn, with all its repeats; voxels and patches are predicted by one code path."""
+    with one_thread():
+        return _look(progress)
+
+
+def _look(progress: bool) -> Picture:
     features, pairs = _pairs()
     shown = pairs.samples["stimulus"].map({id: row for row, id in enumerate(features.index["stimulus"])}).to_numpy()
     encoded, decoded = (_leave_one_out(pairs, direction) for direction in ("encode", "decode"))

@@ -37,8 +37,8 @@ def story(found: Story) -> Told:
         "taken within each held-out block and averaged.",
     ]
     missing = (
-        "No word vectors were found, so meaning is left out; put GloVe vectors (.npz or .txt) into "
-        "glove_twitter_25d/ in the data folder to include it."
+        "No word vectors were found, so meaning and frequency are left out and r is lower than it could be; put GloVe "
+        "vectors (.npz or .txt) into glove_twitter_25d/ in the data folder to include them."
     )
     notice = "" if VECTORS in found.by_family else missing
     section = Section("Hearing a story", text, tiles, _story_figures(found, best), _story_table(found), notice)
@@ -100,7 +100,8 @@ def _story_figures(found: Story, best: int) -> list[Figure]:
             "story_people",
             people,
             "The same for single people (dots; bars are their mean). The black marks say how well one person's "
-            "response is predicted by the mean of the 26 others: a ceiling for any model of what people share.",
+            "response is predicted by the mean of the 26 others, within the same blocks: a ceiling for any model of "
+            "what people share.",
         ),
         Figure(
             "story_course",
@@ -178,8 +179,9 @@ def _picture_figures(found: Picture) -> list[Figure]:
         Figure(
             "picture_encoding",
             spread,
-            "Correlation of predicted and measured responses to unseen pictures, voxel by voxel. The dashed line is "
-            f"the mean over voxels when pictures are exchanged for one another ({len(found.permuted_r)} times).",
+            "Correlation of predicted and measured responses to unseen pictures, voxel by voxel, both as deviations "
+            "from the mean of the training pictures. The dashed line is the mean over voxels when pictures are "
+            f"exchanged for one another ({len(found.permuted_r)} times).",
         ),
     ]
 
@@ -213,7 +215,13 @@ def network(found: Network) -> Told:
 
 def _network_figures(found: Network) -> list[Figure]:
     ceiling: NDArray[np.float64] = np.asarray(found.scores.ceiling)
-    against = scatter(ceiling, found.scores.values, x_label="r-ceiling", y_label="r", title="Against the noise ceiling")
+    against = scatter(
+        ceiling,
+        found.scores.values,
+        x_label="r-ceiling, estimated from repeats",
+        y_label="r",
+        title="Against the estimated noise ceiling",
+    )
     layers = {"layer found": found.found, "layer planted": found.planted}
     return [
         Figure(
@@ -235,7 +243,7 @@ def _network_figures(found: Network) -> list[Figure]:
         Figure(
             "network_ceiling",
             against,
-            "Every vertex: the r attained, and the largest attainable given its noise, estimated from the repeats of "
-            "test pictures (dashed: equal).",
+            "Every vertex: the r attained, and an estimate of the largest attainable given its noise, from the repeats "
+            "of test pictures (dashed: equal). Estimates of zero are vertices whose repeats happened to disagree.",
         ),
     ]

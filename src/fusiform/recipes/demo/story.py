@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from fusiform.data import Features, Responses, Stimuli
 from fusiform.datasets import load_dataset
-from fusiform.errors import LayoutError
+from fusiform.errors import MissingDataError
 from fusiform.models.folds import ContiguousFolds
 from fusiform.pairs import Pairs, pair
 from fusiform.recipes.evaluate import Evaluation, evaluate, join
-from fusiform.recipes.steps import regressor
+from fusiform.recipes.steps import one_thread, regressor
 from fusiform.scores import circular_shifts, leave_one_out_correlation, p_values
 
 __all__ = ["VECTORS", "Story", "listen"]
@@ -48,7 +48,7 @@ class Story:
         whole_run_r: [V] the same predictions, all folds as one series.
         by_family: name -> [V] r with growing sets of features.
         people_r: [S, V] of single people.
-        isc: [S, V] each person against the mean of all others.
+        isc: [S, V] each person against the mean of all others, within folds, averaged.
         null: [K, V] r of rotated responses.
     """
 
@@ -85,7 +85,8 @@ def listen(progress: bool = False) -> Story:
     people = [alice.responses(subject) for subject in alice.subjects]
     count, size = people[0].values.shape
     shifts = circular_shifts(count, SHIFTS, least=LEAST)
-    result = _evaluate(_features(alice.stimuli()), people, shifts, progress)
+    with one_thread():
+        result = _evaluate(_features(alice.stimuli()), people, shifts, progress)
     groups = size * (1 + len(shifts))  # columns: the group mean, its rotations, then person by person
     # within folds: what responses are standardised by differs between them, so no r reaches across
     r = {name: result.score(pred=pred, groups=result.fold).values for name, pred in result.pred.items()}
@@ -100,9 +101,15 @@ def listen(progress: bool = False) -> Story:
         whole_run_r=result.score().values[:size],
         by_family={name: values[:size] for name, values in r.items()},
         people_r=r[everything][groups:].reshape(len(people), size),
-        isc=leave_one_out_correlation([np.asarray(one.zscore(None).values) for one in people]),
+        isc=_within(result.true[:, groups:].reshape(count, len(people), size), result.fold),
         null=r[everything][size:groups].reshape(len(shifts), size),
     )
+
+
+def _within(people: NDArray[np.floating], fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[S, V] each person against the mean of the others, [N, S, V], within folds and averaged, as scores are."""
+    parts = [leave_one_out_correlation(people[fold == part].swapaxes(0, 1)) for part in np.unique(fold)]
+    return np.asarray(np.mean(parts, axis=0))
 
 
 def _features(stimuli: Stimuli) -> dict[str, Features]:
@@ -114,7 +121,7 @@ def _features(stimuli: Stimuli) -> dict[str, Features]:
     sound = extract(stimuli, Tracks("sound power", rate=0.5, hemodynamic=True))
     try:
         words = extract(stimuli, Words(rate=RATE))
-    except LayoutError:
+    except MissingDataError:
         words = extract(stimuli, Words(rate=RATE, vectors=None))
     return {"sound": sound, "words": words.hemodynamic()}
 
