@@ -458,3 +458,20 @@ def test_the_folder_of_another_fit_is_left_as_it_is(rng, tmp_path):
     with pytest.raises(SettingsError, match="differs in alpha_per_target"):
         RidgeCV(ALPHAS, alpha_per_target=False, folder=tmp_path / "fit").fit(X, Y)
     np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").cv_scores_, model.cv_scores_)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"alphas": "abc"}, "alphas is 'abc'; wanted a list of finite numbers"),
+        ({"cv": 1}, "cv=1 cannot split"),
+        ({"cv": "folds"}, "cv is 'folds'; wanted"),
+        ({"tolerance": "fine"}, "tolerance is 'fine'; wanted a number above zero"),
+        ({"tolerance": -1}, "tolerance is -1; wanted a number above zero"),
+        ({"memory_limit": np.inf}, "memory_limit is inf; wanted a number above zero"),
+        ({"dtype": "float31"}, "dtype is 'float31'"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(rng, settings, said):
+    with pytest.raises(SettingsError, match=said):
+        RidgeCV(**{"alphas": [1.0], **settings}).fit(rng.standard_normal((20, 3)), rng.standard_normal((20, 2)))

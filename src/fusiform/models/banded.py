@@ -25,7 +25,16 @@ from fusiform.models.bands import (
 from fusiform.models.design import Targets, blocks, make_design, make_targets, to_numpy
 from fusiform.models.folds import Split, splits
 from fusiform.models.gradient import conjugate_gradient, descend, kernels_of
-from fusiform.models.inputs import check_alphas, check_scoring, check_weight, find_frame, last, shown, warn_missing
+from fusiform.models.inputs import (
+    check_alphas,
+    check_amounts,
+    check_scoring,
+    check_weight,
+    find_frame,
+    last,
+    shown,
+    warn_missing,
+)
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
 from fusiform.models.solvers import Scoring
 
@@ -158,7 +167,8 @@ class BandedRidgeCV(BandedShell):
         return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
 
     def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Features of all bands [N, P] and responses [N, V]."""
+        """Features of all bands [N, P] and responses [N, V]; settings that are plain numbers are looked at, too."""
+        check_amounts(tolerance=self.tolerance, memory_limit=self.memory_limit)
         features, bands = side_by_side(X)
         self.bands_, self._columns_ = list(bands), list(bands.values())
         responses = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")

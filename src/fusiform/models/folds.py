@@ -70,15 +70,15 @@ def splits(cv: Any, count: int, groups: ArrayLike | None = None) -> list[Split]:
         raise SettingsError(f"cv is {cv!r}; wanted a number of folds, 'runs', a splitter, or (train, test) pairs")
     if groups is not None and len(np.asarray(groups)) != count:
         raise DataError(f"groups has {len(np.asarray(groups))} labels; wanted {count}, one per sample")
-    splitter = check_cv(LeaveOneGroupOut() if isinstance(cv, str) else cv)
     groups = None if isinstance(cv, int) else groups
     try:
+        splitter = check_cv(LeaveOneGroupOut() if isinstance(cv, str) else cv)
         found = [
             (_positions(a, count), _positions(b, count)) for a, b in splitter.split(np.empty((count, 1)), None, groups)
         ]
     except ValueError as reason:
         raise SettingsError(
-            f"cv={cv!r} cannot split {count} samples ({reason}); give fewer folds or pass groups="
+            f"cv={cv!r} cannot split {count} samples ({reason}); give another number of folds or pass groups="
         ) from reason
     if any(len(train) == 0 or len(test) == 0 for train, test in found):
         raise SettingsError(f"cv={cv!r} makes a fold of {count} samples with nothing to train on or to hold out")

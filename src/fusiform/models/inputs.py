@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from fusiform.models.planner import Job, Plan, Weights
 
 __all__ = [
     "check_alphas",
+    "check_amounts",
     "check_scoring",
     "check_weight",
     "data_key",
@@ -58,11 +60,27 @@ def find_frame(device: str, dtype: str | None, X: Any) -> Frame:
 
 def check_alphas(alphas: ArrayLike, name: str = "alphas", top: float = np.inf) -> NDArray[np.float64]:
     """A grid of finite numbers above zero."""
-    grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    try:
+        grid = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    except (TypeError, ValueError):
+        grid = np.zeros(0)  # no numbers at all
     if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0) & (grid <= top)).all():
         limit = "" if top == np.inf else f" and at most {top:g}"
         raise SettingsError(f"{name} is {alphas!r}; wanted a list of finite numbers above zero{limit}")
     return grid
+
+
+def check_amounts(**amounts: Any) -> None:
+    """Finite numbers above zero, or None.
+
+    Raises:
+        SettingsError: one is something else; its name is in the message.
+    """
+    for name, value in amounts.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
+            raise SettingsError(f"{name} is {value!r}; wanted a number above zero")
 
 
 def check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import read_json, write_json
 from fusiform.models.design import Design, blocks
-from fusiform.models.inputs import is_lazy, warn_missing
+from fusiform.models.inputs import check_amounts, is_lazy, warn_missing
 from fusiform.models.planner import Plan
 from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, save_arrays
 
@@ -144,7 +144,8 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         return X
 
     def _read(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Features [N, P] and responses [N, V]."""
+        """Features [N, P] and responses [N, V]; settings that are plain numbers are looked at, too."""
+        check_amounts(tolerance=getattr(self, "tolerance", None), memory_limit=self.memory_limit)
         if y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         X = self._features(X, reset=True)
