@@ -4,7 +4,7 @@ import pytest
 import zarr
 
 from fusiform.data import Features, Responses, Space
-from fusiform.errors import AlignmentError, DataError
+from fusiform.errors import AlignmentError, DataError, UnknownNameError
 from fusiform.pairs import pair
 
 
@@ -190,3 +190,62 @@ def test_rows_on_disk_equal_rows_in_memory(tmp_path):
     np.testing.assert_array_equal(view[:], values[[7, 1, 7, 4, 8]])
     np.testing.assert_array_equal(view[[3, 0]], values[[4, 7]])
     np.testing.assert_array_equal(view[2], values[7])
+
+
+def test_features_that_begin_late_are_bridged_or_refused():
+    responses = volumes({"f": 20}, tr=1.0)
+    assert pair(film({"f": 40}, start=5.0), responses, lags=(4.0,)).features["time"][0].tolist() == [5.0]
+    with pytest.raises(AlignmentError, match=r"'f' begin 5.50 s after they are first needed \(1 samples lie outside"):
+        pair(film({"f": 40}, start=5.5), responses)
+    assert len(pair(film({"f": 40}, start=5.5), responses, patience=6)) == 20
+
+
+@pytest.mark.parametrize("lags", [4.0, [], [np.nan], [np.inf], ["4"], [[1.0]]])
+def test_lags_are_finite_seconds(lags):
+    with pytest.raises(AlignmentError, match="give at least one lag, a list of finite seconds"):
+        pair(film({"f": 50}), volumes({"f": 3}), lags=lags)
+
+
+@pytest.mark.parametrize("given", [{"window": 0}, {"window": np.nan}, {"window": "2"}, {"patience": np.nan}])
+def test_window_and_patience_are_finite_seconds(given):
+    with pytest.raises(AlignmentError, match=f"got {next(iter(given))} .*; wanted a finite number of seconds"):
+        pair(film({"f": 50}), volumes({"f": 3}), **given)
+
+
+@pytest.mark.parametrize("time", [np.nan, np.inf, "later"])
+def test_sample_times_are_finite(time):
+    samples = pd.DataFrame({"stimulus": "f", "time": [0.0, time]})
+    with pytest.raises(DataError, match=r"sample 1 has the time .*; wanted finite seconds"):
+        pair(film({"f": 50}), Responses(np.zeros((2, 1)), samples, Space.numbered("v", 1)))
+
+
+def test_nothing_cannot_be_paired():
+    features, responses = pictures(["x", "y"], ["y", "x"])
+    with pytest.raises(DataError, match="got 0 sources of features and 2 samples"):
+        pair({}, responses)
+    with pytest.raises(DataError, match="got 1 sources of features and 0 samples"):
+        pair(features, responses.select(np.array([], dtype=int)))
+    with pytest.raises(DataError, match="features of 'net' have no layers"):
+        pair({"net": features.select()}, responses)
+
+
+def test_numbers_as_ids_meet_their_text():
+    index = pd.DataFrame({"stimulus": ["1", "2"]})
+    samples = pd.DataFrame({"stimulus": [2, 1], "time": [1.0, 2.0]})
+    responses = Responses(np.zeros((2, 1)), samples, Space.numbered("v", 1))
+    assert pair(Features(index, {"a": np.eye(2)}), responses).features["a"][:].tolist() == [[0, 1], [1, 0]]
+    assert pair(film({"1": 9, "2": 9}), responses).features["time"][:].ravel().tolist() == [1, 2]
+
+
+def test_a_direction_is_one_of_two():
+    with pytest.raises(UnknownNameError, match=r"unknown direction 'encoed' \(did you mean 'encode'"):
+        pair(*pictures(["x"], ["x"])).problem("encoed")
+
+
+def test_views_index_samples_only():
+    view = pair(film({"f": 50}), volumes({"f": 9}), lags=(0.0, 2.0)).features["time"]
+    with pytest.raises(IndexError, match="too many indices"):
+        view[:, 0]
+    with pytest.raises(IndexError, match="too many indices"):
+        view[np.ones((9, 2), dtype=bool)]
+    np.testing.assert_array_equal(view[np.arange(9) % 2 == 0], view[::2])

@@ -6,15 +6,16 @@ from responses to features; nothing else differs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Array, Features, Responses, Space
-from fusiform.data.timing import row_at
-from fusiform.errors import AlignmentError, DataError
+from fusiform.data.alignment import Reach
+from fusiform.errors import DataError, UnknownNameError
+from fusiform.registry import unknown
 
 __all__ = ["Direction", "Pairs", "Rows", "pair"]
 
@@ -50,7 +51,7 @@ class Rows:
 
     def __getitem__(self, rows: Any, /) -> NDArray[Any]:
         """The features of some samples: an integer, a slice, positions or a mask. Every source row is read once."""
-        wanted = self.index[rows]  # [..., lags, window]
+        wanted = self.index[np.arange(len(self))[rows]]  # [..., lags, window]; numpy refuses a second axis
         unique, place = np.unique(np.maximum(wanted, 0), return_inverse=True)
         values = _window_mean(_read(self.source, unique)[place.reshape(wanted.shape)], wanted >= 0)
         return values.squeeze(wanted.ndim - 2) if wanted.shape[-2] == 1 else values
@@ -112,7 +113,12 @@ class Pairs:
 
         Encoding predicts the responses from the named features (default: all); decoding predicts those features from
         the responses.
+
+        Raises:
+            UnknownNameError: the direction is neither.
         """
+        if direction not in get_args(Direction):
+            raise UnknownNameError(unknown("direction", direction, get_args(Direction)))
         features, responses = self.design(*names), np.asarray(self.responses)
         return (features, responses) if direction == "encode" else (responses, features)
 
@@ -137,22 +143,24 @@ def pair(
         lags: seconds by which the response follows the stimulus; the views are [N, len(lags), ...] if there is more
             than one, else [N, ...]. Only for time series.
         window: seconds to average over from each lagged time on; None reads one row.
-        patience: features may end this many seconds before they are last needed; their last row then stands in.
+        patience: features may begin this many seconds after the time of a sample, or end as long before they are last
+            needed; their first or last row then stands in.
 
     Returns:
         N pairs, in the order of the samples.
 
     Raises:
-        AlignmentError: samples without features (named), features that end early, lags for stimuli without time.
-        DataError: NaN or infinite responses.
+        AlignmentError: samples without features (named), features that begin late or end early, lags for stimuli
+            without time, or lags, window or patience that are no finite seconds.
+        DataError: NaN or infinite responses or times, no sample, no source or no layer.
     """
-    _check_finite(responses)
+    reach = Reach(lags, window, patience)
     sources = {"": features} if isinstance(features, Features) else features
+    _check_some(sources, responses)
+    _check_finite(responses)
     views: dict[str, Rows] = {}
     for source, found in sources.items():
-        index = _timeless(found, responses, lags, window)
-        if index is None:
-            index = _timed(found, responses, tuple(lags), window, patience)
+        index = reach.rows(found, responses.samples)
         for layer, array in found.arrays.items():
             views[_name(source, layer, found)] = Rows(array, index)
     return Pairs(views, responses.values, responses.samples, responses.space)
@@ -164,77 +172,13 @@ def _name(source: str, layer: str, features: Features) -> str:
     return source if len(features.arrays) == 1 else f"{source}/{layer}"
 
 
-def _timeless(
-    features: Features, responses: Responses, lags: Sequence[float], window: float | None
-) -> NDArray[np.int64] | None:
-    """[N, 1, 1] rows by stimulus id, or None where the features have time."""
-    if features.rate is not None:
-        return None
-    if tuple(lags) != (0.0,) or window is not None:
-        raise AlignmentError(f"lags {tuple(lags)} and window {window} need features with a rate; these have no time")
-    known = pd.Index(features.index["stimulus"].astype(str))
-    if not known.is_unique:
-        raise AlignmentError(f"stimulus {known[known.duplicated()][0]!r} has several feature rows but no rate")
-    index = known.get_indexer(pd.Index(responses.samples["stimulus"].astype(str)))
-    _check_found(index >= 0, responses.samples)
-    return np.asarray(index, dtype=np.int64)[:, None, None]
-
-
-def _timed(
-    features: Features, responses: Responses, lags: tuple[float, ...], window: float | None, patience: float
-) -> NDArray[np.int64]:
-    """[N, lags, window] rows by stimulus and time."""
-    if not responses.timed:
-        raise AlignmentError("features have a rate but samples have no column 'time' (volume onset in seconds)")
-    if not lags or (window is not None and window <= 0):
-        raise AlignmentError(f"got lags {lags} and window {window}; give at least one lag and a window above 0 s")
-    assert features.rate is not None
-    first, last, onset = _extents(features, responses.samples)
-    times = responses.samples["time"].to_numpy(np.float64)[:, None] - np.asarray(lags)  # [N, lags]
-    steps = 1 if window is None else max(1, int(row_at(window, features.rate)))
-    times = times[:, :, None] + np.arange(steps) / features.rate  # [N, lags, window]
-    rows = first + row_at(times - onset, features.rate)
-    _check_reach(rows, last, features.rate, patience, responses.samples)
-    held = np.clip(rows, first, last)
-    inside = held == rows
-    return np.where(inside | ~inside.any(axis=-1, keepdims=True), held, -1)
-
-
-def _extents(
-    features: Features, samples: pd.DataFrame
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """First and last feature row and the onset of the first, of the stimulus of each sample, [N, 1, 1] each."""
-    table = features.index.assign(row=np.arange(len(features))).groupby("stimulus", sort=False)
-    extent = table.agg(first=("row", "min"), last=("row", "max"), onset=("start", "min"))
-    extent = extent.reindex(samples["stimulus"])
-    _check_found(extent["first"].notna().to_numpy(), samples)
-    first, last = (extent[name].to_numpy().astype(np.int64)[:, None, None] for name in ("first", "last"))
-    return first, last, extent["onset"].to_numpy(np.float64)[:, None, None]
-
-
-def _check_found(found: NDArray[np.bool_], samples: pd.DataFrame) -> None:
-    if found.all():
-        return
-    missing = samples["stimulus"].to_numpy()[~found]
-    names = list(dict.fromkeys(map(str, missing)))
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    raise AlignmentError(
-        f"{len(missing)} of {len(samples)} samples have no features ({len(names)} stimuli: {shown}); "
-        "extract features for them, or select the samples that have some"
-    )
-
-
-def _check_reach(
-    rows: NDArray[np.int64], last: NDArray[np.int64], rate: float, patience: float, samples: pd.DataFrame
-) -> None:
-    late = ((rows - last) / rate).reshape(len(rows), -1).max(axis=1)  # [N], seconds past the end
-    worst = int(late.argmax())
-    if late[worst] > patience:
-        raise AlignmentError(
-            f"features of {samples['stimulus'].iloc[worst]!r} end {late[worst]:.2f} s before they are last needed "
-            f"({int((late > patience).sum())} samples are past the end; at most {patience:g} s is bridged); "
-            "extract the whole stimulus, or raise `patience`"
+def _check_some(sources: Mapping[str, Features], responses: Responses) -> None:
+    if not sources or not len(responses):
+        raise DataError(
+            f"got {len(sources)} sources of features and {len(responses)} samples; wanted one or more of both"
         )
+    if empty := [source for source, found in sources.items() if not found.arrays]:
+        raise DataError(f"the features{f' of {empty[0]!r}' if empty[0] else ''} have no layers; wanted at least one")
 
 
 def _check_finite(responses: Responses, block: int = 1 << 24) -> None:

@@ -124,3 +124,36 @@ def test_hemodynamic_convolves_each_stimulus_alone():
             np.testing.assert_allclose(found.arrays["one"][rows, column], slow, atol=1e-5)
     with pytest.raises(DataError, match="no time to convolve"):
         features(values, list(range(70))).hemodynamic()
+
+
+@pytest.mark.parametrize(
+    ("stimuli", "start", "rate", "said"),
+    [
+        ("abab", [0, 0, 0.5, 0.5], 2.0, "stimulus 'a' do not stand together"),
+        ("aaaa", [1.5, 1, 0.5, 0], 2.0, "row 1 of stimulus 'a' begins at 1 s, but at 2 Hz it should at 2 s"),
+        ("aaaa", [0, 0.5, 0, 0.5], 2.0, "row 2 of stimulus 'a' begins at 0 s"),
+        ("aabb", [0, 0.5, 0, 0.5], 4.0, "row 1 of stimulus 'a' begins at 0.5 s, but at 4 Hz it should at 0.25 s"),
+        ("aabb", [0, 0.5, 0, np.nan], 2.0, "row 1 of stimulus 'b' begins at nan s"),
+        ("aaaa", [0, 0.5, 1, 1.5], 0.0, "have the rate 0.0"),
+    ],
+)
+def test_rows_of_features_lie_where_their_rate_says(stimuli, start, rate, said):
+    with pytest.raises(DataError, match=said):
+        features(np.zeros((4, 1)), list(stimuli), start, rate)
+    assert len(features(np.zeros((4, 1)), list(stimuli), start)) == 4  # without a rate a start is but a column
+
+
+def test_long_and_empty_features_are_accepted():
+    start = np.r_[np.arange(10**6), np.arange(3)] / 299.7 + 17.3
+    assert len(features(np.zeros((10**6 + 3, 1)), np.repeat(["a", "b"], [10**6, 3]), start, 299.7)) == 10**6 + 3
+    assert len(features(np.zeros((0, 1)), [], [], 2.0)) == 0
+
+
+def test_zscore_asks_the_type_whether_a_target_is_constant():
+    rng = np.random.default_rng(0)
+    wave = rng.normal(size=20)
+    for values in (wave + 1e9, wave * 1e-200, wave * 1e200):
+        found = responses(np.column_stack([values, wave]), ["a"] * 20).zscore(None).values
+        np.testing.assert_allclose(found[:, 0], found[:, 1], atol=1e-6)
+    jitter = np.where(wave > 0, np.float32(7), np.nextafter(np.float32(7), np.float32(8)))
+    assert (responses(np.column_stack([jitter, jitter]), ["a"] * 20).zscore(None).values == 0).all()

@@ -25,6 +25,9 @@ class Features:
         arrays: layer -> [M, ...], read on demand.
         rate: rows per second (Hz); None where stimuli do not unfold in time.
         convolved: the layers that already went through a haemodynamic response.
+
+    Raises:
+        DataError: arrays and index differ in rows, a column is missing, or the times contradict the rate.
     """
 
     index: pd.DataFrame
@@ -41,6 +44,8 @@ class Features:
         wanted = ["stimulus", *(["start"] if self.rate is not None else [])]
         if missing := [name for name in wanted if name not in self.index]:
             raise DataError(f"the index of the features lacks the column {missing[0]!r}; it has {list(self.index)}")
+        if self.rate is not None:
+            self._check_times(self.rate)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,9 +74,35 @@ class Features:
         return replace(self, arrays=arrays, convolved=frozenset(arrays))
 
     def _bounds(self) -> list[slice]:
-        stimulus = self.index["stimulus"].to_numpy()
-        edges = [0, *(np.flatnonzero(stimulus[1:] != stimulus[:-1]) + 1).tolist(), len(stimulus)]
-        return [slice(start, stop) for start, stop in pairwise(edges)]
+        return [slice(start, stop) for start, stop in pairwise([*self._begins().tolist(), len(self)])]
+
+    def _begins(self) -> NDArray[np.int64]:
+        """The first row of every run of rows of one stimulus, [runs]."""
+        stimulus, _ = pd.factorize(self.index["stimulus"].astype(str))
+        return np.flatnonzero(np.diff(stimulus, prepend=-1))
+
+    def _check_times(self, rate: float) -> None:
+        """Rows are found by time later, so each stimulus must be one run whose row i begins at its onset + i / rate."""
+        if not (np.isfinite(rate) and rate > 0):
+            raise DataError(f"features have the rate {rate}; wanted rows per second above 0, or None")
+        stimulus, start, begins = (
+            self.index["stimulus"].astype(str),
+            self.index["start"].to_numpy(float),
+            self._begins(),
+        )
+        heads = stimulus.iloc[begins]
+        if heads.duplicated().any():
+            twice = heads[heads.duplicated()].iloc[0]
+            raise DataError(f"the rows of stimulus {twice!r} do not stand together; wanted one run of rows for each")
+        first = np.repeat(begins, np.diff(begins, append=len(self)))  # [M], first row of the stimulus of each row
+        wanted = start[first] + (np.arange(len(self)) - first) / rate
+        wrong = np.flatnonzero(~(np.abs(start - wanted) * rate <= 1e-6))  # in rows; NaN is wrong too
+        if len(wrong):
+            row = wrong[0]
+            raise DataError(
+                f"row {row - first[row]} of stimulus {stimulus.iloc[row]!r} begins at {start[row]:g} s, but at "
+                f"{rate:g} Hz it should at {wanted[row]:g} s; give rows in the order of time, and their true rate"
+            )
 
 
 def _convolve(values: NDArray[np.floating], kernel: NDArray[np.float64], bounds: list[slice]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data.space import Space
+from fusiform.data.spread import spread
 from fusiform.errors import DataError
 
 __all__ = ["Array", "Responses"]
@@ -120,9 +121,11 @@ def _groups(samples: pd.DataFrame, by: str | None) -> list[NDArray[np.bool_]]:
 def _standardise(values: NDArray[Any], reference: NDArray[Any], by: str | None) -> NDArray[Any]:
     if not len(reference):
         raise DataError(f"a group of {by!r} has no sample to take mean and deviation from; widen `like` or drop `by`")
-    mean, deviation = reference.mean(0), reference.std(0)
-    flat = deviation <= 1e-6 * np.abs(mean).clip(1e-12)  # float32 leaves noise of 1e-7 on a constant
-    return np.asarray(np.where(flat, 0, (values - mean) / np.where(flat, 1, deviation)))
+    scale = spread(reference).astype(values.dtype)
+    flat, mean = scale == 0, reference.mean(0)
+    unit = np.where(flat, 1, scale)  # squares of tiny or huge values would leave their type: bring them near one first
+    deviation = np.where(flat, 1, ((reference - mean) / unit).std(0))
+    return np.asarray(np.where(flat, 0, (values - mean) / unit / deviation))
 
 
 def _sum_rows(values: NDArray[Any], member: NDArray[np.integer], count: int) -> NDArray[Any]:

@@ -1,0 +1,22 @@
+"""Spread: the one rule for when a target is constant."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["spread"]
+
+
+def spread(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Largest less smallest value per column, [N, V] -> [V]; zero where a constant's rounding explains it.
+
+    A constant that was computed differs from row to row by a few units in the last place of its type, so the rule asks
+    the type: give values as they came, before any cast. Integers count as the floating type that holds them.
+
+    Args:
+        values: [N, V], N > 0.
+    """
+    low, high = values.min(0).astype(np.float64), values.max(0).astype(np.float64)
+    rounding = 8 * np.finfo(np.result_type(values.dtype, np.float32)).eps * np.maximum(np.abs(low), np.abs(high))
+    return np.where(high - low > rounding, high - low, 0.0)
