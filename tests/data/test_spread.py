@@ -16,3 +16,7 @@ def test_integers_do_not_overflow():
 
 def test_small_and_far_values_spread():
     assert spread(np.array([[1e9, 1e-200], [1e9 + 1, 2e-200]])).tolist() == [1, 1e-200]
+
+
+def test_nan_is_not_constant():
+    assert np.isnan(spread(np.array([[np.nan], [1.0]]))).all()

@@ -55,3 +55,24 @@ def test_leave_one_out_correlation_equals_the_plain_loop():
     np.testing.assert_allclose(leave_one_out_correlation(values), slow)
     with pytest.raises(DataError, match="S > 1"):
         leave_one_out_correlation(values[:1])
+
+
+@pytest.mark.parametrize(
+    ("values", "stimulus", "said"),
+    [
+        (np.zeros((4, 1)), [0, 0, 0, 0], "two stimuli or more"),
+        (np.full((4, 1), np.nan), [0, 0, 1, 1], "4 NaN or infinite"),
+        (np.zeros(4), [0, 0, 1, 1], "wanted"),
+        (np.zeros((4, 1)), [0, 0, 1], "3 stimulus labels"),
+        (np.zeros((4, 1)), ["a", "a", None, "b"], "1 trials have no stimulus label"),
+    ],
+)
+def test_trials_without_a_ceiling_are_refused(values, stimulus, said):
+    with pytest.raises(DataError, match=said):
+        ncsnr(values, np.asarray(stimulus, dtype=object))
+
+
+@pytest.mark.parametrize("repeats", [0, -1, [1, 0.5], [], np.nan])
+def test_repeats_are_one_or_more(repeats):
+    with pytest.raises(DataError, match="wanted 1 or more"):
+        noise_ceiling([0.5], repeats)

@@ -81,3 +81,21 @@ def test_correlation_matrix_equals_corrcoef():
     rng = np.random.default_rng(2)
     a, b = rng.normal(size=(4, 20)), rng.normal(size=(6, 20))
     np.testing.assert_allclose(correlation_matrix(a, b), np.corrcoef(a, b)[:4, 4:])
+
+
+def test_constancy_follows_the_type(pair_of_matrices):
+    true, pred = pair_of_matrices
+    wanted = pearson(true, pred), r2(true, pred)
+    for change in (lambda x: x + 1e9, lambda x: x * 1e-200, lambda x: x * 1e200):
+        np.testing.assert_allclose(pearson(change(true), change(pred)), wanted[0], atol=1e-6)
+        np.testing.assert_allclose(r2(change(true), change(pred)), wanted[1], atol=1e-6)
+    jitter = np.where(true > 3, np.float32(7), np.nextafter(np.float32(7), np.float32(8)))
+    assert (pearson(jitter, true) == 0).all()
+    assert (r2(jitter, true) == 0).all()
+
+
+def test_groups_and_ceiling_fit_the_samples_and_targets():
+    with pytest.raises(DataError, match="groups lack the label of 1 samples"):
+        score(np.eye(3), np.eye(3), groups=[1.0, 1.0, np.nan])
+    with pytest.raises(DataError, match=r"ceiling has the shape \(2,\); wanted \(3,\)"):
+        score(np.eye(3), np.eye(3), ceiling=[1, 2])

@@ -45,3 +45,19 @@ def test_constant_predictions_find_nothing():
 def test_shapes_must_agree():
     with pytest.raises(DataError, match=r"predictions \(3, 4\), a gallery \(3, 5\)"):
         retrieval(np.ones((3, 4)), np.ones((3, 5)), [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("pred", "shown", "said"),
+    [
+        (np.eye(3), [0, 1, 3], "integers from 0 to 2"),
+        (np.eye(3), [0, 1, -1], "integers from 0 to 2"),
+        (np.eye(3), [0.0, 1.0, 2.0], "integers from 0 to 2"),
+        (np.full((3, 3), np.nan), [0, 1, 2], "NaN or infinite"),
+        (np.zeros((0, 3)), [], "one row and feature or more"),
+        (np.zeros((3,)), [0, 1, 2], "wanted"),
+    ],
+)
+def test_what_cannot_be_found_is_refused(pred, shown, said):
+    with pytest.raises(DataError, match=said):
+        retrieval(pred, np.eye(3), shown)

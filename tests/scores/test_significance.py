@@ -29,3 +29,12 @@ def test_the_null_of_smooth_series_is_calibrated():
     assert 0.01 < (p <= 0.05).mean() < 0.1  # unrelated series are called significant at the stated rate
     related = p_values(pearson(responses + stimulus, stimulus), null)
     assert (related <= 0.05).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("observed", "null", "said"),
+    [([np.nan], np.zeros((5, 1)), "NaN"), ([0.1], np.full((5, 1), np.nan), "NaN"), ([0.1], np.zeros((5, 2)), "wanted")],
+)
+def test_p_values_of_nothing_are_refused(observed, null, said):
+    with pytest.raises(DataError, match=said):
+        p_values(observed, null)

@@ -19,4 +19,4 @@ def spread(values: NDArray[Any]) -> NDArray[np.float64]:
     """
     low, high = values.min(0).astype(np.float64), values.max(0).astype(np.float64)
     rounding = 8 * np.finfo(np.result_type(values.dtype, np.float32)).eps * np.maximum(np.abs(low), np.abs(high))
-    return np.where(high - low > rounding, high - low, 0.0)
+    return np.where(high - low <= rounding, 0.0, high - low)  # NaN stays NaN

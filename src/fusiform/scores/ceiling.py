@@ -24,13 +24,13 @@ def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
         [V]; zero where repeats agree on nothing or a target is constant, infinite where they agree exactly.
 
     Raises:
-        DataError: no stimulus was repeated.
+        DataError: shapes do not agree, a value is not finite, a label is missing, or there are no repeats or only one
+            stimulus.
     """
     trials = np.asarray(values, dtype=np.float64)
     member, _ = pd.factorize(np.asarray(stimulus))
+    _check_trials(trials, member)
     counts = np.bincount(member)
-    if counts.max(initial=0) < 2:
-        raise DataError(f"a noise ceiling needs repeats; each of the {len(counts)} stimuli was shown once")
     means = np.stack([np.bincount(member, column) for column in trials.T], axis=1) / counts[:, None]
     noise = np.square(trials - means[member]).sum(0) / (counts - 1).sum()
     mean = trials.mean(0)
@@ -41,6 +41,20 @@ def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
         return np.where(signal > 0, np.sqrt(signal / noise), 0.0)
 
 
+def _check_trials(trials: NDArray[np.float64], member: NDArray[np.integer]) -> None:
+    if trials.ndim != 2 or len(trials) != len(member):
+        raise DataError(f"got trials {trials.shape} and {len(member)} stimulus labels; wanted [N, V] and N")
+    if not np.isfinite(trials).all():
+        raise DataError(f"trials hold {int((~np.isfinite(trials)).sum())} NaN or infinite values; drop them first")
+    if (member < 0).any():
+        raise DataError(f"{int((member < 0).sum())} trials have no stimulus label; wanted one for each")
+    counts = np.bincount(member)
+    if counts.max(initial=0) < 2:
+        raise DataError(f"a noise ceiling needs repeats; each of the {len(counts)} stimuli was shown once")
+    if len(counts) < 2:
+        raise DataError("a noise ceiling needs two stimuli or more to tell signal from noise; got one")
+
+
 def noise_ceiling(snr: ArrayLike, repeats: ArrayLike = 1) -> NDArray[np.float64]:
     """Share of the variance of averaged responses that is signal, nc = ncsnr^2 / (ncsnr^2 + 1/n), [V].
 
@@ -48,10 +62,15 @@ def noise_ceiling(snr: ArrayLike, repeats: ArrayLike = 1) -> NDArray[np.float64]
 
     Args:
         snr: [V] ncsnr.
-        repeats: n, one for all or one per sample.
+        repeats: n, one for all or one per sample; 1 or more.
+
+    Raises:
+        DataError: a number of repeats is below one, or there is none.
     """
-    power = np.square(np.asarray(snr, dtype=np.float64))
-    noise = np.mean(1 / np.asarray(repeats, dtype=np.float64))
+    counts = np.asarray(repeats, dtype=np.float64)
+    if not counts.size or not (counts >= 1).all():
+        raise DataError(f"got repeats {np.unique(counts)[:5].tolist()}; wanted 1 or more for every sample")
+    power, noise = np.square(np.asarray(snr, dtype=np.float64)), np.mean(1 / counts)
     return np.where(np.isinf(power), 1.0, power / (np.where(np.isinf(power), 1.0, power) + noise))
 
 
@@ -74,7 +93,7 @@ def leave_one_out_correlation(values: ArrayLike) -> NDArray[np.float64]:
     """
     from fusiform.scores.metrics import pearson
 
-    subjects = np.asarray(values, dtype=np.float64)
+    subjects = np.asarray(values)
     if subjects.ndim != 3 or len(subjects) < 2:
         raise DataError(f"got the shape {subjects.shape}; wanted [S subjects, N samples, V targets] with S > 1")
     total = subjects.sum(0)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Space
+from fusiform.data.spread import spread
 from fusiform.errors import DataError
 from fusiform.registry import find
 
@@ -65,7 +66,7 @@ def score(
         space: kept beside the scores.
 
     Raises:
-        DataError: shapes differ, or a value is not finite.
+        DataError: shapes differ, a value is not finite, or a sample has no group.
         UnknownNameError: no such metric.
     """
     function = find("metric", metric)
@@ -74,9 +75,12 @@ def score(
         raise DataError(f"true has the shape {true.shape}, pred {pred.shape}; wanted the same [N samples, V targets]")
     if space is not None and space.size != true.shape[1]:
         raise DataError(f"there are {true.shape[1]} targets, but space {space.name!r} has {space.size}")
+    best = None if ceiling is None else np.asarray(ceiling, dtype=np.float64)
+    if best is not None and best.shape != true.shape[1:]:
+        raise DataError(f"ceiling has the shape {best.shape}; wanted {true.shape[1:]}, one number per target")
     parts = _rows_by_group(groups, len(true))
     values = np.mean([function(true[rows], pred[rows]) for rows in parts], axis=0)
-    return Scores(values, metric, space, None if ceiling is None else np.asarray(ceiling, dtype=np.float64))
+    return Scores(values, metric, space, best)
 
 
 def pearson(true: NDArray[Any], pred: NDArray[Any]) -> NDArray[np.float64]:
@@ -87,10 +91,10 @@ def pearson(true: NDArray[Any], pred: NDArray[Any]) -> NDArray[np.float64]:
 
 def r2(true: NDArray[Any], pred: NDArray[Any]) -> NDArray[np.float64]:
     """Coefficient of determination per column, 1 - SSE / SST, [V]; zero where the truth is constant."""
-    true, pred = np.asarray(true, dtype=np.float64), np.asarray(pred, dtype=np.float64)
-    total = np.square(true - true.mean(0)).sum(0)
-    flat = _flat(true)
-    return np.where(flat, 0.0, 1 - np.square(true - pred).sum(0) / np.where(flat, 1.0, total))
+    scale, true = spread(true), np.asarray(true, dtype=np.float64)
+    flat, unit = scale == 0, np.where(scale == 0, 1.0, scale)  # squares of tiny or huge values would be 0 or infinite
+    error, total = np.square((true - pred) / unit).sum(0), np.square((true - true.mean(0)) / unit).sum(0)
+    return np.where(flat, 0.0, 1 - error / np.where(flat, 1.0, total))
 
 
 def mse(true: NDArray[Any], pred: NDArray[Any]) -> NDArray[np.float64]:
@@ -105,16 +109,10 @@ def correlation_matrix(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 def _unit_columns(values: NDArray[Any]) -> NDArray[np.float64]:
     """Columns centred and scaled to length one, in float64; constant columns become zero."""
-    centred = np.asarray(values, dtype=np.float64)
-    flat = _flat(centred)
-    centred = centred - centred.mean(0)
+    scale, centred = spread(values), np.asarray(values, dtype=np.float64)
+    flat = scale == 0
+    centred = (centred - centred.mean(0)) / np.where(flat, 1.0, scale)
     return np.where(flat, 0.0, centred / np.where(flat, 1.0, np.linalg.norm(centred, axis=0)))
-
-
-def _flat(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Columns that do not vary beyond float32's rounding of a constant, [V]."""
-    spread = values.max(0) - values.min(0)
-    return np.asarray(spread <= 1e-7 * np.abs(values).max(0))
 
 
 def _matrix(values: ArrayLike, name: str) -> NDArray[Any]:
@@ -133,4 +131,6 @@ def _rows_by_group(groups: ArrayLike | None, count: int) -> list[NDArray[np.int6
     labels, _ = pd.factorize(np.asarray(groups))
     if len(labels) != count:
         raise DataError(f"groups has {len(labels)} labels; wanted {count}, one per sample")
+    if (labels < 0).any():
+        raise DataError(f"groups lack the label of {int((labels < 0).sum())} samples; wanted one for each")
     return [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]

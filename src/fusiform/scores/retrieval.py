@@ -1,6 +1,7 @@
 """Retrieval: is what a brain says nearest to what it saw?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,16 +45,31 @@ def retrieval(pred: ArrayLike, gallery: ArrayLike, shown: ArrayLike) -> Retrieva
         shown: [N] which row of the gallery each sample saw.
 
     Raises:
-        DataError: shapes do not agree.
+        DataError: shapes do not agree, something is empty or not finite, or `shown` is no row of the gallery.
     """
     pred, gallery, shown = np.asarray(pred), np.asarray(gallery), np.asarray(shown)
-    if pred.shape[1:] != gallery.shape[1:] or shown.shape != pred.shape[:1]:
-        raise DataError(
-            f"got predictions {pred.shape}, a gallery {gallery.shape} and {shown.shape} shown; "
-            "wanted [N, K], [M, K] and [N]"
-        )
+    _check(pred, gallery, shown)
     similarity = correlation_matrix(pred, gallery)
     own = shown[:, None] == np.arange(len(gallery))  # [N, M]
     right, wrong = np.where(own, similarity, -np.inf), np.where(own, -np.inf, similarity)
     forward, backward = (right.max(axis) > wrong.max(axis) for axis in (1, 0))
     return Retrieval(forward, backward, similarity, 1 / len(gallery))
+
+
+def _check(pred: NDArray[Any], gallery: NDArray[Any], shown: NDArray[Any]) -> None:
+    if not pred.ndim == gallery.ndim == 2 or pred.shape[1:] != gallery.shape[1:] or shown.shape != pred.shape[:1]:
+        raise DataError(
+            f"got predictions {pred.shape}, a gallery {gallery.shape} and {shown.shape} shown; "
+            "wanted [N, K], [M, K] and [N]"
+        )
+    if not (pred.size and gallery.size):
+        raise DataError(
+            f"got predictions {pred.shape} and a gallery {gallery.shape}; wanted one row and feature or more"
+        )
+    if not (np.isfinite(pred).all() and np.isfinite(gallery).all()):
+        raise DataError("predictions or gallery hold NaN or infinite values; drop those rows first")
+    if shown.dtype.kind not in "iu" or shown.min() < 0 or shown.max() >= len(gallery):
+        least, most = np.unique(shown)[[0, -1]].tolist()
+        raise DataError(
+            f"shown holds {least!r} to {most!r}; wanted rows of the gallery, integers from 0 to {len(gallery) - 1}"
+        )

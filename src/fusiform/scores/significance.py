@@ -53,6 +53,13 @@ def p_values(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
     Args:
         observed: [V].
         null: [K, V].
+
+    Raises:
+        DataError: shapes do not agree, or a value is NaN, which would exceed nothing and so look significant.
     """
-    exceed = (np.asarray(null) >= np.asarray(observed)).sum(0)
-    return np.asarray((1 + exceed) / (1 + len(np.asarray(null))))
+    observed, null = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
+    if null.shape[1:] != observed.shape or null.ndim == 0:
+        raise DataError(f"got observed {observed.shape} and a null {null.shape}; wanted [V] and [K, V]")
+    if np.isnan(observed).any() or np.isnan(null).any():
+        raise DataError("observed or null statistics hold NaN, which has no p value; drop those targets first")
+    return np.asarray((1 + (null >= observed).sum(0)) / (1 + len(null)))
