@@ -298,10 +298,13 @@ class TestDamage:
         with pytest.raises(StoreError, match=r"layer 'pixels' of block 1 of .* is damaged .*verify=True"):
             features.arrays["pixels"][3:5]
 
-    def test_verify_finds_it_and_makes_it_anew(self, entry: Entry, store: FeatureStore, pictures: Pictures) -> None:
+    @pytest.mark.parametrize("number", [0, 1])  # of the first block, the first row is also compared with a fresh one
+    def test_verify_finds_it_and_makes_it_anew(
+        self, entry: Entry, store: FeatureStore, pictures: Pictures, number: int
+    ) -> None:
         whole = contents(entry.folder)
-        self.flip(self.chunk(entry))
-        assert entry.damaged() == {1: ["pixels/c/0/0/0/0"]}
+        self.flip(self.chunk(entry, number))
+        assert entry.damaged() == {number: ["pixels/c/0/0/0/0"]}
         Never.seen = 0
         extract(pictures(10), Never(4), store, verify=True)
         assert Never.seen == 4 + 1

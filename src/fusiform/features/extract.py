@@ -90,10 +90,10 @@ def _into(
 ) -> Features:
     first = None if forward.rate else forward.block(forward.stimuli.ids[:1])
     entry = store.begin(key, forward.stimuli.ids, _block_size(first), forward.rate, forward.hemodynamic)
+    if verify:  # first of all: a damaged first row is made anew, not taken for a changed backbone
+        entry.drop_damaged()
     if first is not None:
         entry.check_first(first)
-    if verify:
-        entry.drop_damaged()
     numbers = range(shard[0], len(entry), shard[1])
     for number in numbers:
         entry.sweep(number)
