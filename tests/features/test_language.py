@@ -106,7 +106,7 @@ class TestVectors:
     def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
         for name, content in (("a.npz", b"PK\x03\x04 truncated"), ("b.txt", b"the 1 2\nran 3"), ("c.txt", b"")):
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(LayoutError, match=f"{name} cannot be read as word vectors"):
+            with pytest.raises(LayoutError, match=f"{name} cannot be read as word vectors .* damaged"):
                 read_vectors(tmp_path / name)
 
     def test_are_found_in_the_data_folders(self, vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:

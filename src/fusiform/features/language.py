@@ -132,7 +132,10 @@ def read_vectors(path: Path) -> Vectors:
         if not len(words) == len(values) > 0 or values.ndim != 2:
             raise ValueError(f"{len(words)} words and vectors of the shape {values.shape}")
     except Exception as reason:
-        raise LayoutError(f"{path} cannot be read as word vectors ({type(reason).__name__}: {reason})") from reason
+        raise LayoutError(
+            f"{path} cannot be read as word vectors ({type(reason).__name__}: {reason}); it is damaged or of another "
+            "format: delete it and get it again"
+        ) from reason
     return Vectors(words, values, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
 
 
