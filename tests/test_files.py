@@ -1,6 +1,10 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
-from fusiform.files import atomic, cache_folder, data_folders, read_json, write_json, write_text
+from fusiform.files import atomic, cache_folder, data_folders, read_json, sweep, write_json, write_text
 
 
 def test_atomic_replaces_files_and_folders(tmp_path):
@@ -48,3 +52,26 @@ def test_folders_follow_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("FUSIFORM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert data_folders() == [tmp_path / "x" / "fusiform" / "data"]
+
+
+def test_without_replace_the_first_one_stays(tmp_path):
+    def second():
+        with atomic(tmp_path / "place", replace=False) as new:
+            new.mkdir()
+            (tmp_path / "place").mkdir()
+            (tmp_path / "place" / "first").touch()
+
+    with pytest.raises(OSError, match="not empty"):
+        second()
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+    assert (tmp_path / "place" / "first").exists()
+
+
+def test_sweep_removes_what_the_dead_left_and_spares_the_living(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    for owner in (dead.stdout.strip(), str(os.getpid())):
+        (tmp_path / f".place.{owner}.x1").mkdir()
+    sweep(tmp_path / "place")
+    assert [path.name for path in tmp_path.iterdir()] == [f".place.{os.getpid()}.x1"]
+    sweep(tmp_path / "place", age=-1)
+    assert not list(tmp_path.iterdir())

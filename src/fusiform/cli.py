@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from cyclopts import App, CycloptsError, Group, Parameter, convert
 
-from fusiform.errors import FusiformError
+from fusiform.errors import FusiformError, SettingsError, UnknownNameError
 from fusiform.registry import KINDS, did_you_mean, names
 
 __all__ = ["app", "main"]
@@ -181,8 +181,6 @@ def list_(kind: str | None = None, /) -> dict[str, Any]:
 
 
 def _unknown_kind(kind: str, found: Mapping[str, Any]) -> FusiformError:
-    from fusiform.errors import UnknownNameError
-
     return UnknownNameError(f"cannot list {kind!r}{did_you_mean(kind, found)}; there are: {', '.join(found)}")
 
 
@@ -197,9 +195,11 @@ def fetch(name: str, /, *, folder: Path | None = None) -> dict[str, Any]:
     folder
         where to (default: $FUSIFORM_DATA, else data in the cache folder; it is found in both)
     """
-    from fusiform.datasets.fetch import card
+    from fusiform.datasets.fetch import card, fetchable
     from fusiform.datasets.fetch import fetch as download
 
+    if name in names("dataset") and name not in fetchable():
+        raise SettingsError(f"dataset {name!r} needs no files; use it as it is")
     about = card(name)
     print(f"{about.title}\nlicence: {about.licence}\nplease cite: {about.cite}", file=sys.stderr)
     return {"dataset": name, "folder": str(download(name, folder))}
@@ -274,8 +274,6 @@ def extract(
 
 def _share(text: str) -> tuple[int, int]:
     """`"2/8"` to (2, 8)."""
-    from fusiform.errors import SettingsError
-
     number, slash, count = text.partition("/")
     if not (slash and number.isdecimal() and count.isdecimal()):
         raise SettingsError(f"--shard is {text!r}; wanted i/n, such as 0/8 for the first of eight shares")

@@ -9,7 +9,7 @@ import pytest
 
 from fusiform.data import Recording
 from fusiform.data.timing import row_at
-from fusiform.errors import DataError, LayoutError
+from fusiform.errors import DataError, LayoutError, SettingsError
 from fusiform.features.language import Words, read_vectors
 
 
@@ -137,3 +137,20 @@ def test_the_real_list_is_sorted_by_frequency_and_covers_alice() -> None:
     rows = layers(words, recording)
     assert rows["rate"].sum() / 2.0 == pytest.approx(len(recording.words), abs=0.01)
     assert rows["vectors"].shape == (1488, 25)
+
+
+def test_exchanged_vectors_are_the_same_ones_dealt_out_anew(story: Recording, vectors: Path) -> None:
+    plain, control = Words(2.0, vectors), Words(2.0, vectors, exchanged=1)
+    assert sorted(map(tuple, control.vectors.values)) == sorted(map(tuple, plain.vectors.values))
+    assert not np.array_equal(control.vectors.values, plain.vectors.values)
+    before, after = layers(plain, story), layers(control, story)
+    for name in ("rate", "length", "duration", "frequency"):
+        np.testing.assert_array_equal(before[name], after[name])
+    assert not np.array_equal(before["vectors"], after["vectors"])
+    assert control.settings != plain.settings
+
+
+@pytest.mark.parametrize("rate", [0, -1, "abc", float("nan"), float("inf"), True])
+def test_a_rate_is_a_number_above_zero(rate: object) -> None:
+    with pytest.raises(SettingsError, match="rate is .*; wanted a number of rows per second"):
+        Words(rate, None)  # type: ignore[arg-type]

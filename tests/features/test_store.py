@@ -241,7 +241,7 @@ class TestResuming:
 
         with monkeypatch.context() as patch:
             patch.setattr(store_module, "write_block", full)
-            with pytest.raises(StoreError, match=r"cannot write block 0 .*No space left on device.*make room"):
+            with pytest.raises(StoreError, match=r"cannot write block 0 .*No space left on device.*disk has room"):
                 extract(pictures(6), Pixels(4), store)
         assert list((only(store).folder / "blocks").iterdir()) == []
         assert len(extract(pictures(6), Pixels(4), store)) == 6
@@ -384,3 +384,27 @@ def test_a_hundred_thousand_rows_open_fast(tmp_path: Path, monkeypatch: pytest.M
     began = time.perf_counter()
     assert all(read_mark(tmp_path / str(number)) for number in range(391))
     assert time.perf_counter() - began < 5  # generous: other jobs may share the machine
+
+
+TWO = """
+import sys
+from fusiform.datasets import load_dataset
+from fusiform.features.extract import extract
+from fusiform.features.image import Pixels
+from fusiform.features.store import FeatureStore
+stimuli = load_dataset("simulated", pictures=600, vertices=20).stimuli()
+found = extract(stimuli, Pixels(size=8), FeatureStore(sys.argv[1]), batch_size=16)
+print(found.arrays["pixels"][:].sum())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_may_want_the_same_at_the_same_time(tmp_path):
+    for round_ in range(3):
+        store = tmp_path / str(round_)
+        command = [sys.executable, "-c", TWO, str(store)]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate() for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+        assert said[0][0] == said[1][0]
+        assert not list(store.rglob(".*"))

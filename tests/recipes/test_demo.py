@@ -30,6 +30,7 @@ def test_the_story_is_predicted_above_chance(toured):
         assert 0 < found["null_95"][region] < r
         assert found["p"][region] < 0.05
         assert found["single_people_r"][region] < r  # the mean of 27 is less noisy than one
+        assert found["exchanged_vectors_r"][region] < r  # words that mean something else predict worse
 
 
 @pytest.mark.data

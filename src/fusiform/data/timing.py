@@ -1,9 +1,24 @@
 """Time: one rounding rule between seconds and rows, and one haemodynamic response."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["hrf", "row_at", "row_times"]
+from fusiform.errors import SettingsError
+
+__all__ = ["checked_rate", "hrf", "row_at", "row_times"]
+
+
+def checked_rate(rate: Any) -> float:
+    """A rate in Hz, if it is one.
+
+    Raises:
+        SettingsError: it is no finite number above zero.
+    """
+    if isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < np.inf:
+        return float(rate)
+    raise SettingsError(f"rate is {rate!r}; wanted a number of rows per second (Hz) above zero")
 
 
 def row_at(seconds: ArrayLike, rate: float, start: float = 0.0) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fusiform.data import Kind, Recording, Track
+from fusiform.data.timing import checked_rate
 from fusiform.errors import DataError
 from fusiform.features.tokens import Tokens
 
@@ -30,7 +31,7 @@ class Tracks:
 
     def __init__(self, names: str | Sequence[str], rate: float, hemodynamic: bool = False) -> None:
         self.names = (names,) if isinstance(names, str) else tuple(names)
-        self.rate, self.hemodynamic = float(rate), hemodynamic
+        self.rate, self.hemodynamic = checked_rate(rate), hemodynamic
         self.settings = {"names": list(self.names), "rate": self.rate, "hemodynamic": hemodynamic}
 
     def preprocess(self, recording: Recording) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.data import Kind, Recording
-from fusiform.data.timing import row_at
+from fusiform.data.timing import checked_rate, row_at
 from fusiform.errors import DataError, LayoutError, MissingDataError
 from fusiform.features.tokens import Tokens
 from fusiform.files import data_folders
@@ -42,15 +42,22 @@ class Words:
     Args:
         rate: rows per second (Hz).
         vectors: file of word vectors (`.npz` with `words` and `vectors`, or `.txt` with a word and its numbers a
-            line), or the folder among the data folders that holds one. None leaves out `frequency` and `vectors`.
+            line), or the folder among the data folders that holds one. None leaves out `frequency` and `vectors`: both
+            are read from that file.
+        exchanged: seed by which words exchange their vectors: a control, in which the same words recur at the same
+            times but mean something else.
     """
 
     name = "words"
     kind: Kind = "recording"
 
-    def __init__(self, rate: float = 2.0, vectors: str | Path | None = "glove_twitter_25d") -> None:
-        self.rate, self.source = float(rate), vectors
+    def __init__(
+        self, rate: float = 2.0, vectors: str | Path | None = "glove_twitter_25d", exchanged: int | None = None
+    ) -> None:
+        self.rate, self.source, self.exchanged = checked_rate(rate), vectors, exchanged
         self.settings = {"rate": self.rate, "vectors": vectors is not None}
+        if exchanged is not None:
+            self.settings["exchanged"] = exchanged
 
     @property
     def revision(self) -> str:
@@ -60,7 +67,8 @@ class Words:
     @cached_property
     def vectors(self) -> "Vectors":
         """The word vectors, read when first asked for."""
-        return read_vectors(_find(str(self.source)))
+        found = read_vectors(_find(str(self.source)))
+        return found if self.exchanged is None else found.exchange(self.exchanged)
 
     def preprocess(self, recording: Recording) -> Tensor:
         """[C, T]: the channels of all layers below one another."""
@@ -111,6 +119,11 @@ class Vectors:
         """[words, D]; zeros where a word is unknown."""
         padded = np.vstack([self.values, np.zeros((1, self.values.shape[1]), np.float32)])
         return padded[self._rank(words)]
+
+    def exchange(self, seed: int) -> "Vectors":
+        """The same words and frequencies, with the vectors dealt out anew."""
+        order = np.random.default_rng(seed).permutation(len(self.values))
+        return Vectors(list(self.ranks), self.values[order], self.digest)
 
     def frequency(self, words: list[str]) -> NDArray[np.float64]:
         """[words] log10 of the occurrences per billion words, by Mandelbrot's law."""

@@ -26,7 +26,7 @@ from fusiform.errors import StoreError
 from fusiform.features.blockfiles import canonical, changed_files, read_mark, read_rows, sha256, write_block
 from fusiform.features.blocks import Block, Joined, features_of
 from fusiform.features.tokens import Backbone
-from fusiform.files import atomic, read_json, write_json
+from fusiform.files import atomic, read_json, sweep, write_json
 
 __all__ = ["Entry", "FeatureStore", "key_of"]
 
@@ -155,28 +155,32 @@ class Entry:
         return mark is not None and not changed_files(self._place(number), mark, deep=False)
 
     def write(self, number: int, block: Block) -> None:
-        """Write a block; it replaces one that is there.
+        """Write a block, unless it is there: another process, at work on the same share, may have been faster.
 
         Raises:
             StoreError: the disk refuses (nothing half written stays).
         """
         place = self._place(number)
         self.sweep(number)
+        if self.has(number):
+            return
         try:
             if not (self.folder / "manifest.json").exists():  # two workers may both find it absent: they write the same
                 write_json(self.folder / "manifest.json", self.manifest)
-            with atomic(place) as new:
+            shutil.rmtree(place, ignore_errors=True)  # damaged
+            with atomic(place, replace=False) as new:
                 write_block(new, block)
         except OSError as reason:
+            if self.has(number):  # the other was faster by a moment: both say the same
+                return
             raise StoreError(
-                f"cannot write block {number} of {self.folder} ({reason}); finished blocks are kept: make room, then "
-                "run extract again to go on"
+                f"cannot write block {number} of {self.folder} ({reason}); finished blocks are kept: see that the "
+                "folder can be written to and the disk has room, then run extract again to go on"
             ) from reason
 
     def sweep(self, number: int) -> None:
         """Remove what an interrupted worker of the same share left beside a block's place."""
-        for left_behind in self._place(number).parent.glob(f".{self._place(number).name}.*"):
-            shutil.rmtree(left_behind)
+        sweep(self._place(number))
 
     def features(self, numbers: Iterable[int]) -> Features:
         """The rows of these blocks, read when asked for.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor
 
 from fusiform.data import Kind
-from fusiform.errors import DataError, SettingsError, UnknownNameError
+from fusiform.errors import DataError, FusiformError, SettingsError, UnknownNameError
 from fusiform.features.hooks import Hooks, device_of, evaluating, modules_of, weights_digest
 from fusiform.features.preprocess import Picture, Preprocess, describe
 from fusiform.registry import did_you_mean, find, names
@@ -170,7 +170,9 @@ def load_backbone(name: str, **arguments: Any) -> Backbone:
     kind, given = _find(name)
     try:
         backbone = kind(*given, **arguments)
-    except TypeError as reason:
+    except (TypeError, ValueError) as reason:
+        if isinstance(reason, FusiformError):
+            raise
         raise SettingsError(f"backbone {name!r} cannot be made with {arguments} ({reason})") from reason
     if isinstance(backbone, Backbone):
         return backbone
@@ -191,7 +193,7 @@ def _import(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as reason:
+    except (ImportError, AttributeError, ValueError) as reason:
         raise UnknownNameError(f"cannot import {attribute!r} from the module {module!r} ({reason})") from reason
 
 

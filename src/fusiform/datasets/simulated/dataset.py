@@ -145,6 +145,10 @@ def _targets(part: Gallery | Cinema, rois: Sequence[str] | None) -> NDArray[np.i
     return np.flatnonzero(np.isin(part.space().column("roi"), wanted))
 
 
-def _check(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise SettingsError(f"{name}={value:g} cannot be simulated; give a number from {least:g} to {most:g}")
+def _check(name: str, value: object, least: float, most: float) -> None:
+    """Refuse what is no number from `least` to `most`; all but `ncsnr` are whole."""
+    kinds = (int, float) if name == "ncsnr" else (int,)
+    if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
+        return
+    whole = "a number" if name == "ncsnr" else "a whole number"
+    raise SettingsError(f"{name} is {value!r}; wanted {whole} from {least:,} to {most:,}")

@@ -20,9 +20,10 @@ __all__ = ["VECTORS", "Story", "listen"]
 
 FOLDS, GAP = 6, 5  # contiguous folds; volumes (10 s) left out of training on each side of the held-out ones
 RATE = 2.0  # Hz, of the word features
+EXCHANGES = 5  # times that words exchange their vectors, as a control
 SHIFTS, LEAST = 200, 20  # rotations of the null, each by 40 s or more
 
-VECTORS = "+ word vectors"
+VECTORS, EXCHANGED = "+ word vectors", "vectors exchanged"
 
 # what is read together, each set with one thing more than the one before
 FAMILIES = {
@@ -99,11 +100,21 @@ def listen(progress: bool = False) -> Story:
         pred=result.pred[everything][:, :size],
         r=r[everything][:size],
         whole_run_r=result.score().values[:size],
-        by_family={name: values[:size] for name, values in r.items()},
+        by_family=_by_family({name: values[:size] for name, values in r.items()}),
         people_r=r[everything][groups:].reshape(len(people), size),
         isc=_within(result.true[:, groups:].reshape(count, len(people), size), result.fold),
         null=r[everything][size:groups].reshape(len(shifts), size),
     )
+
+
+def _by_family(r: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """The same, with the mean over exchanges in place of each."""
+    controls = [values for name, values in r.items() if name.startswith(EXCHANGED)]
+    if not controls:
+        return r
+    kept = {name: values for name, values in r.items() if not name.startswith(EXCHANGED)}
+    last = kept.pop(VECTORS)
+    return {**kept, EXCHANGED: np.mean(controls, axis=0), VECTORS: last}
 
 
 def _within(people: NDArray[np.floating], fold: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -122,15 +133,27 @@ def _features(stimuli: Stimuli) -> dict[str, Features]:
     try:
         words = extract(stimuli, Words(rate=RATE))
     except MissingDataError:
-        words = extract(stimuli, Words(rate=RATE, vectors=None))
-    return {"sound": sound, "words": words.hemodynamic()}
+        return {"sound": sound, "words": extract(stimuli, Words(rate=RATE, vectors=None)).hemodynamic()}
+    found = {"sound": sound, "words": words.hemodynamic()}
+    for seed in range(EXCHANGES):
+        control = extract(stimuli, Words(rate=RATE, exchanged=seed), layers=["vectors"])
+        found[f"{EXCHANGED} {seed}"] = control.hemodynamic()
+    return found
 
 
 def _families(pairs: Pairs) -> dict[str, list[str]]:
-    """Name -> all features of the families up to it, of those that there are."""
+    """Name -> all features of the families up to it, of those that there are; before the vectors their control."""
     have = {name: [part for part in parts if part in pairs.features] for name, parts in FAMILIES.items()}
     names = [name for name, parts in have.items() if parts]
-    return {name: [part for before in names[: place + 1] for part in have[before]] for place, name in enumerate(names)}
+    families = {
+        name: [part for before in names[:place] for part in have[before]] for place, name in enumerate(names, 1)
+    }
+    if VECTORS not in families:
+        return families
+    everything = families.pop(VECTORS)
+    without = [part for part in everything if part not in FAMILIES[VECTORS]]
+    controls = {name: [*without, name] for name in pairs.features if name.startswith(EXCHANGED)}
+    return {**families, **controls, VECTORS: everything}
 
 
 def _evaluate(
