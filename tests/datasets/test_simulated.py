@@ -379,15 +379,18 @@ def test_only_the_planted_layer_predicts(job: tuple[Simulated, Responses]) -> No
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"pictures": 3}, "pictures=3 .* from 10"),
-        ({"vertices": 30000}, "vertices=30000"),
-        ({"patches": 5}, "patches=5 .* from 12"),
-        ({"ncsnr": -1}, "ncsnr=-1"),
-        ({"ncsnr": float("nan")}, "ncsnr=nan"),
-        ({"runs": 2}, "runs=2"),
+        ({"pictures": 3}, "pictures is 3; wanted a whole number from 10"),
+        ({"pictures": "many"}, "pictures is 'many'; wanted a whole number"),
+        ({"pictures": 100.5}, r"pictures is 100\.5; wanted a whole number"),
+        ({"subjects": True}, "subjects is True"),
+        ({"vertices": 30000}, "vertices is 30000; wanted"),
+        ({"patches": 5}, "patches is 5; wanted a whole number from 12"),
+        ({"ncsnr": -1}, "ncsnr is -1; wanted a number from 0"),
+        ({"ncsnr": float("nan")}, "ncsnr is nan"),
+        ({"runs": 2}, "runs is 2"),
     ],
 )
-def test_impossible_numbers_are_refused(arguments: dict[str, float], words: str) -> None:
+def test_impossible_numbers_are_refused(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Simulated(**arguments)  # type: ignore[arg-type]
 

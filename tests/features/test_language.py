@@ -152,5 +152,5 @@ def test_exchanged_vectors_are_the_same_ones_dealt_out_anew(story: Recording, ve
 
 @pytest.mark.parametrize("rate", [0, -1, "abc", float("nan"), float("inf"), True])
 def test_a_rate_is_a_number_above_zero(rate: object) -> None:
-    with pytest.raises(SettingsError, match="rate is .*; wanted a number of rows per second"):
+    with pytest.raises(SettingsError, match=r"rate is .*; wanted a number of rows per second"):
         Words(rate, None)  # type: ignore[arg-type]
