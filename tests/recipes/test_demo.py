@@ -26,6 +26,7 @@ def test_the_story_is_predicted_above_chance(toured):
     assert found["r"]["LPTL"] >= 0.45
     assert found["r"]["LIPL"] >= 0.42
     assert found["mean_r"] == pytest.approx(np.mean(list(found["r"].values())))
+    assert np.mean(list(found["whole_run_r"].values())) == pytest.approx(0.47, abs=0.01)  # of all features, too
     for region, r in found["r"].items():
         assert 0 < found["null_95"][region] < r
         assert found["p"][region] < 0.05

@@ -99,7 +99,7 @@ def listen(progress: bool = False) -> Story:
         true=result.true[:, :size],
         pred=result.pred[everything][:, :size],
         r=r[everything][:size],
-        whole_run_r=result.score().values[:size],
+        whole_run_r=result.score(pred=result.pred[everything]).values[:size],
         by_family=_by_family({name: values[:size] for name, values in r.items()}),
         people_r=r[everything][groups:].reshape(len(people), size),
         isc=_within(result.true[:, groups:].reshape(count, len(people), size), result.fold),
