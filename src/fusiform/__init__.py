@@ -8,7 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusiform.data import Features, Recording, Responses, Space, Stimuli, Track
+    from fusiform.data import (
+        ArraySound,
+        ArrayVideo,
+        Features,
+        FileSound,
+        FileVideo,
+        Recording,
+        Responses,
+        Space,
+        Stimuli,
+        Track,
+    )
     from fusiform.datasets import load_dataset
     from fusiform.features.extract import extract
     from fusiform.features.store import FeatureStore
@@ -24,9 +35,13 @@ if TYPE_CHECKING:
     from fusiform.scores import Scores, noise_ceiling, r_ceiling, retrieval, score
 
 __all__ = [
+    "ArraySound",
+    "ArrayVideo",
     "ContiguousFolds",
     "FeatureStore",
     "Features",
+    "FileSound",
+    "FileVideo",
     "Pairs",
     "Recording",
     "Responses",
@@ -56,7 +71,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "fusiform.data": ("Features", "Recording", "Responses", "Space", "Stimuli", "Track"),
+    "fusiform.data": (
+        *("ArraySound", "ArrayVideo", "FileSound", "FileVideo"),
+        *("Features", "Recording", "Responses", "Space", "Stimuli", "Track"),
+    ),
     "fusiform.datasets": ("load_dataset",),
     "fusiform.features.extract": ("extract",),
     "fusiform.features.store": ("FeatureStore",),

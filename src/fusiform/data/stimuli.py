@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fusiform.data.media import Sound, Video
 from fusiform.errors import DataError, UnknownNameError
 from fusiform.registry import did_you_mean
 
@@ -41,11 +42,15 @@ class Recording:
         duration: in seconds.
         tracks: named signals.
         words: columns `text`, `start`, `stop` (seconds), in the order they are heard; may be empty.
+        video: what was seen; None where there is nothing to see, or only tracks of it.
+        sound: what was heard.
     """
 
     duration: float
     tracks: Mapping[str, Track] = field(default_factory=dict)
     words: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"text": [], "start": [], "stop": []}))
+    video: Video | None = None
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True)
