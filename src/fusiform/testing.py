@@ -1,7 +1,7 @@
 """Checks for plug-in authors: the same that fusiform's own parts go through."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from fusiform.data import Kind, Recording, Stimuli
+from fusiform.datasets.contract import examine
 from fusiform.errors import DataError, SettingsError
 from fusiform.features.blocks import Block
 from fusiform.features.forward import Forward
@@ -18,7 +19,7 @@ from fusiform.features.hooks import weights_digest
 from fusiform.features.reduce import reduction
 from fusiform.features.tokens import Backbone
 
-__all__ = ["check_backbone"]
+__all__ = ["check_backbone", "check_dataset"]
 
 _SAMPLES = 5
 _TOLERANCE = 1e-3  # of the norm: float32 noise of deep networks stays below, a wrong row does not
@@ -44,6 +45,31 @@ def check_backbone(backbone: Any, stimuli: Stimuli | None = None) -> None:
     if complaints:
         listed = "; ".join(f"({number}) {complaint}" for number, complaint in enumerate(complaints, 1))
         raise DataError(f"backbone {getattr(backbone, 'name', backbone)!r} does not keep the contract: {listed}")
+
+
+def check_dataset(
+    dataset: Any, *, parts: Sequence[str] | None = None, subjects: Sequence[str] | None = None, most: int | None = None
+) -> None:
+    """Check that a dataset keeps its contract; put this into the tests of a plug-in.
+
+    It has a name, a card, subjects and parts; ids are unique and all load, the same each time and in other processes;
+    samples refer to known stimuli; values are finite and have a sample and a target each; splits are named as
+    everywhere, and what the test split shows is in no other; a region is the columns that bear its name; unknown names
+    are refused; reading again gives the same whatever was done to what was handed out before.
+
+    Args:
+        dataset: an instance.
+        parts: to check (default: all).
+        subjects: to check (default: all).
+        most: stimuli to load and samples to compare, spread over all; None for every one.
+
+    Raises:
+        DataError: all that is wrong, a sentence each.
+    """
+    wrong = [finding for finding in examine(dataset, parts=parts, subjects=subjects, most=most) if not finding.ok]
+    if wrong:
+        listed = "; ".join(f"({number}) {one.about}: {one.said}" for number, one in enumerate(wrong, 1))
+        raise DataError(f"dataset {getattr(dataset, 'name', dataset)!r} does not keep the contract: {listed}")
 
 
 def _form(backbone: Any) -> list[str]:

@@ -3,12 +3,12 @@
 import inspect
 from typing import Any
 
-from fusiform.datasets.base import Card, Dataset, locate
+from fusiform.datasets.base import Card, Dataset, Sampled, check_agreed, locate
 from fusiform.datasets.fetch import card, fetch, fetchable
 from fusiform.errors import SettingsError
 from fusiform.registry import did_you_mean, find
 
-__all__ = ["Card", "Dataset", "card", "fetch", "fetchable", "load_dataset", "locate"]
+__all__ = ["Card", "Dataset", "Sampled", "card", "check_agreed", "fetch", "fetchable", "load_dataset", "locate"]
 
 
 def load_dataset(name: str, **arguments: Any) -> Dataset:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from fusiform.data import Recording, Responses, Space, Stimuli, Track
 from fusiform.data.timing import row_times
-from fusiform.datasets.base import Card, choose, locate, pick, read_numbers, reading
+from fusiform.datasets.base import Card, Sampled, choose, locate, pick, read_numbers, reading
 
 __all__ = ["Alice", "Sphere"]
 
@@ -29,7 +29,7 @@ VOLUMES, RATE, START = 362, 0.5, 20.0  # volumes, Hz, seconds
 SILENCE = ("", "sp")
 
 
-class Alice:
+class Alice(Sampled):
     """A story of twelve minutes, heard once by 27 people.
 
     The recording has the 2,127 words with their times, and one track, `sound power`, which the authors had already

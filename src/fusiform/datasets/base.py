@@ -1,21 +1,37 @@
 """What a dataset is, and where its files are found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Array, Responses, Stimuli
-from fusiform.errors import DataError, FusiformError, LayoutError, MissingDataError, UnknownNameError
+from fusiform.errors import DataError, FusiformError, LayoutError, MissingDataError, SettingsError, UnknownNameError
 from fusiform.files import data_folders
 from fusiform.registry import unknown
 
-__all__ = ["Card", "Dataset", "check_finite", "check_shape", "choose", "locate", "pick", "read_numbers", "reading"]
+if TYPE_CHECKING:
+    from fusiform.datasets.views import TorchView
+
+__all__ = [
+    "Card",
+    "Dataset",
+    "Sampled",
+    "check_agreed",
+    "check_finite",
+    "check_shape",
+    "choose",
+    "is_remote",
+    "locate",
+    "pick",
+    "read_numbers",
+    "reading",
+]
 
 
 @dataclass(frozen=True)
@@ -27,12 +43,15 @@ class Card:
         licence: its short name.
         cite: the papers to cite.
         bytes: size of a full download; 0 where no files are needed.
+        agreement: address where to apply for data that are shared under an agreement only; empty for open ones. Nothing
+            is ever downloaded from there for the user.
     """
 
     title: str
     licence: str
     cite: str
     bytes: int = 0
+    agreement: str = ""
 
 
 @runtime_checkable
@@ -55,6 +74,94 @@ class Dataset(Protocol):
 
     def truth(self, part: str | None = None) -> pd.DataFrame | None:
         """The planted truth, a row per target, where there is one."""
+
+
+class Sampled:
+    """Gives a dataset access to single samples: inherit from it.
+
+    The view of the subject last asked for is kept, without what it read; copies in other processes make their own.
+    """
+
+    def sample(
+        self: Any, subject: str, number: int, *, part: str | None = None, rois: Sequence[str] | None = None
+    ) -> tuple[Any, NDArray[Any]]:
+        """What was shown in one sample, and the response [V] to it.
+
+        Args:
+            subject: one of `subjects`.
+            number: of the sample, a row of `responses(subject)`; negative ones count from the end.
+            part: of a dataset with several kinds of stimuli.
+            rois: regions (default: all).
+
+        Raises:
+            IndexError: there is no such sample.
+        """
+        return self._view(subject, part, rois).raw(number)
+
+    def torch(
+        self: Any,
+        subject: str,
+        *,
+        part: str | None = None,
+        rois: Sequence[str] | None = None,
+        split: str | None = None,
+        transform: Callable[[Any], Any] | None = None,
+    ) -> "TorchView":
+        """One subject's samples as a torch `Dataset`, see `views.TorchView`.
+
+        Args:
+            subject: one of `subjects`.
+            part: of a dataset with several kinds of stimuli.
+            rois: regions (default: all).
+            split: `"train"`, `"val"` or `"test"` (default: all samples).
+            transform: stimulus -> what the items hold (default: pictures become tensors [C, H, W] in [0, 1]).
+
+        Raises:
+            DataError: the samples have no such split.
+        """
+        from fusiform.datasets.views import TorchView
+
+        responses = self.responses(subject, part=part, rois=rois)
+        responses = responses if split is None else _of_split(responses, split)
+        return TorchView(self.stimuli(part), responses, transform)
+
+    def _view(self: Any, subject: str, part: str | None, rois: Sequence[str] | None) -> "TorchView":
+        key = subject, part, None if rois is None else tuple(rois)
+        if self.__dict__.get("_viewed", (None,))[0] != key:
+            self._viewed = key, self.torch(subject, part=part, rois=rois)
+        view: TorchView = self._viewed[1]
+        return view
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_viewed"}
+
+
+def _of_split(responses: Responses, split: str) -> Responses:
+    known = [str(name) for name in responses.samples.get("split", pd.Series(dtype=str)).unique()]
+    if split not in known:
+        raise DataError(f"these samples have no split {split!r}; they have: {', '.join(known) or 'none'}")
+    return responses.select((responses.samples["split"] == split).to_numpy())
+
+
+def is_remote(address: str | Path) -> bool:
+    """Whether data lie on a server (`https://...`, `s3://...`), not in a folder."""
+    return "://" in str(address)
+
+
+def check_agreed(card: Card, address: str | Path, i_have_agreed: bool) -> None:
+    """Refuse to stream data that are shared under an agreement from an address before the user says to have agreed.
+
+    A dataset that reads from an address takes the argument `i_have_agreed`; recipes set it from `--i-have-agreed` and
+    keep it in `settings.yaml`.
+
+    Raises:
+        SettingsError: the address is remote, there is an agreement, and the user has not said so.
+    """
+    if card.agreement and is_remote(address) and not i_have_agreed:
+        raise SettingsError(
+            f"{address} holds data that are shared under an agreement; apply at {card.agreement}, and once you have "
+            "agreed to its terms give --i-have-agreed (it is kept in the run's settings), or use files on your disk"
+        )
 
 
 def locate(dataset: str, *files: str) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusiform.data import Responses, Space, Stimuli
-from fusiform.datasets.base import Card, check_finite, check_shape, choose, locate, pick, reading
+from fusiform.datasets.base import Card, Sampled, check_finite, check_shape, choose, locate, pick, reading
 from fusiform.errors import LayoutError
 
 __all__ = ["Miyawaki2008"]
@@ -24,7 +24,7 @@ FIGURES = ("square", "frame", "plus", "cross", "large-frame", "n", "e", "u", "r"
 PATCHES, VOXELS, BLOCKS, SET = 10, 797, 80, 5
 
 
-class Miyawaki2008:
+class Miyawaki2008(Sampled):
     """Ten black and white pictures of 10 x 10 patches, eight times each, and V1."""
 
     name = "miyawaki2008"

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Responses, Stimuli
-from fusiform.datasets.base import Card, choose, pick
+from fusiform.datasets.base import Card, Sampled, choose, pick
 from fusiform.datasets.simulated.brain import NONLINEARITIES, Nonlinearity
 from fusiform.datasets.simulated.cinema import Cinema
 from fusiform.datasets.simulated.cortex import VERTICES, signal_share
@@ -17,7 +17,7 @@ from fusiform.errors import SettingsError
 __all__ = ["Simulated"]
 
 
-class Simulated:
+class Simulated(Sampled):
     """Brains with a planted truth: they need no files, and everything about them is known.
 
     The part `images` shows drawn pictures to vertices of fsaverage5; each reads one layer of the planted network
