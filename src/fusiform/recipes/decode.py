@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiform.checking import at_least
 from fusiform.errors import SettingsError
 from fusiform.pairs import Pairs
-from fusiform.recipes.checking import at_least
 from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
 from fusiform.recipes.outcome import Stopwatch, headline, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.recipes.checking import at_least
+from fusiform.checking import at_least
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe

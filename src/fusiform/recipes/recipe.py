@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import yaml
 
+from fusiform.checking import checked
 from fusiform.errors import LayoutError, SettingsError, UnknownNameError
-from fusiform.recipes.checking import checked
 from fusiform.recipes.run import Run, open_run, runs_folder
 from fusiform.registry import did_you_mean, unknown
 

@@ -1,4 +1,4 @@
-"""Settings against the annotations of a recipe: what came from YAML or a caller is of the type that was asked for."""
+"""Settings against annotations: what came from YAML or a caller is of the type that was asked for."""
 
 from collections.abc import Mapping, Sequence
 from types import UnionType

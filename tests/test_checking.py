@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from fusiform.errors import SettingsError
-from fusiform.recipes.checking import at_least, checked
+from fusiform.checking import at_least, checked
 
 
 @pytest.mark.parametrize(
