@@ -25,6 +25,7 @@ from fusiform.models.bands import (
 from fusiform.models.design import Targets, blocks, make_design, make_targets, to_numpy
 from fusiform.models.folds import Split, splits
 from fusiform.models.gradient import conjugate_gradient, descend, kernels_of
+from fusiform.models.heldout import Scoring
 from fusiform.models.inputs import (
     check_alphas,
     check_amounts,
@@ -36,7 +37,6 @@ from fusiform.models.inputs import (
     warn_missing,
 )
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
-from fusiform.models.solvers import Scoring
 
 __all__ = ["BandedRidgeCV"]
 

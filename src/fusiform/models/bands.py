@@ -20,7 +20,8 @@ from fusiform.errors import SettingsError
 from fusiform.models.design import Design, Targets
 from fusiform.models.fitting import solved, whole_spectrum
 from fusiform.models.folds import Split
-from fusiform.models.solvers import Scoring, fold_scores, make_folds, scaled
+from fusiform.models.heldout import Scoring, fold_scores
+from fusiform.models.solvers import make_folds, scaled
 
 __all__ = [
     "Banded",
@@ -127,7 +128,7 @@ def search(
     for index, candidate in enumerate(candidates):
         design = banded.weighted(candidate.weights)
         searches = make_folds(design, folds, candidate.alphas, tolerance, len(choice.score))
-        found = [fold_scores(searches, design, batch, design.total(batch), scoring).mean(0) for batch in batches]
+        found = [fold_scores(searches, design, batch, scoring)[0].mean(0) for batch in batches]
         score, alpha = torch.cat(found).max(1)
         better = score > choice.score
         grid = torch.as_tensor(candidate.alphas, device=score.device)

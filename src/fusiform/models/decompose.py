@@ -14,7 +14,7 @@ from fusiform.models.design import Design
 from fusiform.models.folds import Split
 from fusiform.models.spectra import spectrum
 
-__all__ = ["Training", "decompose", "dual_parts"]
+__all__ = ["Training", "decompose", "dual_parts", "level"]
 
 COARSE = 3e-3  # largest relative error of a filter by float32 decomposition
 
@@ -92,8 +92,15 @@ def _primal_parts(
     if not design.centred:
         return gram, held
     size = root.square().sum()
-    mean = (design.rows[train].T @ design.root[train]).double() / size
+    mean = level(design, train, left).double() / size
     return gram.addr_(mean, mean, alpha=-float(size)), torch.addr(held, design.root[test].double(), mean, alpha=-1)
+
+
+def level(design: Design, train: slice | Tensor, left: slice | Tensor | None) -> Tensor:
+    """Sum of the weighed training rows along the root, [P]; by what is left out where that is less to read."""
+    if left is None:
+        return design.rows[train].T @ design.root[train]
+    return design.level - design.rows[left].T @ design.root[left]
 
 
 def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

@@ -67,6 +67,11 @@ class Design:
         return (part if self.scale is None else part * self.scale[chosen]).to(self.root.dtype)
 
     @cached_property
+    def level(self) -> Tensor:
+        """Sum of the rows along the root, [P]: rounding, where they are centred."""
+        return self.rows.T @ self.root
+
+    @cached_property
     def mean_covariates(self) -> Tensor:
         """Covariates of the mean sample, [Q]: what weights [V, Q] predict of it is their product."""
         mean = self.mean if self.scale is None else self.mean * self.scale
@@ -116,9 +121,9 @@ def make_design(X: Any, weight: NDArray[Any] | None, *, centred: bool, dual: boo
     """
     weight = np.ones(X.shape[0]) if weight is None else weight
     root = torch.as_tensor(np.sqrt(weight)).to(frame.device, frame.dtype)
-    mean = _mean(X, weight) if centred else np.zeros(X.shape[1])
+    mean = _mean(X, weight) if centred else torch.zeros(X.shape[1], dtype=torch.float64)
     make = _dual_design if dual else _primal_design
-    return make(X, root, torch.as_tensor(mean, device=frame.device), centred)
+    return make(X, root, mean.to(frame.device), centred)
 
 
 def make_targets(raw: NDArray[Any], design: Design) -> Targets:
@@ -152,10 +157,10 @@ def to_numpy(values: Tensor) -> NDArray[np.float64]:
     return np.asarray(values.double().cpu().numpy())
 
 
-def _mean(X: Any, weight: NDArray[Any]) -> NDArray[np.float64]:
-    share = weight / weight.sum()
-    parts = [share[rows] @ np.asarray(X[rows], dtype=np.float64) for rows in blocks(*X.shape)]
-    return np.asarray(np.sum(parts, axis=0))
+def _mean(X: Any, weight: NDArray[Any]) -> Tensor:
+    share = torch.as_tensor(weight / weight.sum(), dtype=torch.float64)
+    parts = [share[rows] @ torch.tensor(np.asarray(X[rows]), dtype=torch.float64) for rows in blocks(*X.shape)]
+    return torch.stack(parts).sum(0)
 
 
 def _primal_design(X: Any, root: Tensor, mean: Tensor, centred: bool) -> Design:

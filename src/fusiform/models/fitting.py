@@ -11,16 +11,10 @@ from torch import Tensor
 
 from fusiform.models.design import Design, Targets, make_targets
 from fusiform.models.folds import Split
+from fusiform.models.heldout import Scoring, Search, fold_scores
 from fusiform.models.planner import READ, Plan
 from fusiform.models.results import Results
-from fusiform.models.solvers import (
-    Scoring,
-    Search,
-    fold_scores,
-    make_folds,
-    make_leave_one_out,
-    ridge_weights,
-)
+from fusiform.models.solvers import make_folds, make_leave_one_out, ridge_weights
 from fusiform.models.spectra import spectrum
 
 __all__ = ["Alphas", "Penalties", "Spectrum", "run", "run_fixed", "whole_spectrum"]
@@ -96,8 +90,7 @@ def run(
     """Fill the results from their first unfinished target on; yields how many targets each batch had."""
     for raw in _batches(Y, results.done, plan.batch):
         targets = make_targets(raw, design)
-        total = design.total(targets)
-        found = fold_scores(searches, design, targets, total, scoring)  # [F, V, A]
+        found, total = fold_scores(searches, design, targets, scoring)  # [F, V, A], [V, Q]
         curves = found.mean(0)
         best = curves.argmax(1)
         alphas = penalties.alphas(best, total, whole)

@@ -19,7 +19,8 @@ from fusiform.models.decompose import decompose
 from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.fitting import Spectrum
 from fusiform.models.folds import Split
-from fusiform.models.solvers import Fold, Scoring, Search, fold_of, scores
+from fusiform.models.heldout import Fold, Scoring, Search, scores
+from fusiform.models.solvers import fold_of
 from fusiform.models.spectra import FilterBasis
 
 __all__ = ["FractionFold", "Fractions", "alphas_of_fractions"]
@@ -52,14 +53,26 @@ class FractionFold:
         """Always: alphas go down to zero."""
         return True
 
-    def curves(self, design: Design, targets: Targets, total: Tensor, scoring: Scoring) -> Tensor:
+    @property
+    def left(self) -> slice | Tensor | None:
+        """As of the fold."""
+        return self.fold.left
+
+    def left_out(self, targets: Targets) -> Tensor | None:
+        """As of the fold."""
+        return self.fold.left_out(targets)
+
+    def curves(
+        self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
+    ) -> Tensor:
         """Held-out score of every fraction, [V, A]."""
-        covariates = self.fold.covariates(design, targets, total)
+        mean = self.fold.mean(targets)
+        covariates = self.fold.covariates(design, targets, mean, total, left_out)
         fractions = torch.as_tensor(self.fractions, device=total.device).expand(len(total), -1)
         alphas = alphas_of_fractions(fractions, covariates, self.whole)  # [V, A]
         projection = torch.as_tensor(self.fold.basis.projection, device=total.device)
         mix = _filters(self.whole.values, alphas) @ projection  # [V, A, R]
-        return scores(self.fold.products(design, targets, covariates), mix, scoring)
+        return scores(self.fold.products(design, targets, mean, covariates), mix, scoring)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fusiform.errors import SettingsError
 from fusiform.models.design import BLOCK, Frame
-from fusiform.models.solvers import Search
+from fusiform.models.heldout import Search, rows_of
 from fusiform.models.spectra import pieced_basis
 
 __all__ = ["Form", "Job", "Plan", "Rank", "expected_rank", "make_plan", "memory_available"]
@@ -228,9 +228,9 @@ def _memory(job: Job, rank: Rank, form: Form, batch: int) -> dict[str, int]:
     rotations = sum(job.targets < rank.filters * few for few in rows)
     own = job.samples * size if form == "primal" else 0
     one = 8 * 3 * job.samples + width * (
-        job.samples + 5 * size + (rank.filters + 3) * most + 2 * max(job.held, default=0)
+        job.samples + (5 + len(job.held)) * size + (rows_of(rank.filters) + 1) * most + 2 * max(job.held, default=0)
     )
-    one += 12 * (rank.filters + 2) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank.filters)
+    one += 12 * rows_of(rank.filters) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank.filters)
     width_out = {"memory": size, "disk": job.features, "none": 0}[job.weights]
     kept = job.targets * (width * width_out * (job.weights == "memory") + 8 * (job.alphas + len(job.held) + 4))
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0

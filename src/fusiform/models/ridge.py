@@ -14,6 +14,7 @@ from fusiform.models.fitting import Alphas, Penalties, Spectrum, run, whole_spec
 from fusiform.models.fixed import Ridge
 from fusiform.models.folds import Split, splits
 from fusiform.models.fractional import Fractions
+from fusiform.models.heldout import Scoring, Search
 from fusiform.models.inputs import (
     check_alphas,
     check_scoring,
@@ -29,7 +30,6 @@ from fusiform.models.planner import Plan, expected_rank, make_plan
 from fusiform.models.results import Results
 from fusiform.models.shared import SEARCH, best_of_all, curves_of, only
 from fusiform.models.shells import RidgeShell
-from fusiform.models.solvers import Scoring, Search
 
 __all__ = ["BandedRidgeCV", "Ridge", "RidgeCV"]
 

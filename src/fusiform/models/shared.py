@@ -10,9 +10,9 @@ from fusiform.errors import DataError
 from fusiform.models.design import Design, blocks, make_targets
 from fusiform.models.fitting import Alphas, Penalties
 from fusiform.models.fractional import Fractions
+from fusiform.models.heldout import Scoring, Search, fold_scores
 from fusiform.models.planner import Plan
 from fusiform.models.results import Results
-from fusiform.models.solvers import Scoring, Search, fold_scores
 
 __all__ = ["SEARCH", "best_of_all", "curves_of", "only"]
 
@@ -27,7 +27,7 @@ def curves_of(
     for part in blocks(Y.shape[1] - start, 1, plan.batch):
         raw = np.asarray(Y[:, start + part.start : start + part.stop])
         targets = make_targets(raw, design)
-        curves = fold_scores(searches, design, targets, design.total(targets), scoring).mean(0)
+        curves = fold_scores(searches, design, targets, scoring)[0].mean(0)
         curves[~targets.valid] = np.nan
         results.write(start + part.stop, {"curves": curves.cpu().numpy()})
         yield raw.shape[1]

@@ -17,10 +17,10 @@ from torch import Tensor
 
 __all__ = ["FilterBasis", "filter_basis", "filters", "pieced_basis", "spectrum"]
 
-PIECES = 5  # most stretches that a spectrum is cut into
-LEAST = 32  # fewest eigenvalues of a stretch
-THIN = 8
-GRAM_COST = 6  # small products of predictions with each other run this much slower than the large ones that make them
+PIECES = 5  # most equal stretches that a spectrum is cut into
+STEPS, LEAST = 20, 32  # most steps between which it may be cut, and fewest eigenvalues of a step
+THIN = 3  # every such alpha is looked at to choose the cuts
+GRAM_COST = 3  # small products of predictions with each other run this much slower than the large ones that make them
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,12 @@ def spectrum(gram: Tensor) -> tuple[Tensor, Tensor]:
     A float32 decomposition that fails to converge is done again in float64.
     """
     try:
-        values, vectors = _eigh(gram)
-    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+        values, vectors = torch.linalg.eigh(gram)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         if gram.dtype == torch.float64:
             raise
-        values, vectors = (part.to(gram.dtype) for part in _eigh(gram.double()))
+        values, vectors = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
     return values.clamp(min=0), vectors
-
-
-def _eigh(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """On the CPU LAPACK's divide and conquer as scipy calls it, which takes two thirds of torch's time."""
-    if gram.device.type != "cpu":
-        values, vectors = torch.linalg.eigh(gram)
-        return values, vectors
-    from scipy.linalg import eigh
-
-    found = eigh(gram.numpy(), driver="evd", check_finite=False)
-    return torch.from_numpy(found[0]), torch.from_numpy(found[1])
 
 
 def filters(values: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,8 +96,7 @@ def filter_basis(
         alphas: [A].
         tolerance: largest error allowed, in units of a target's norm.
     """
-    wanted, weight, share = _wanted(values, reach, alphas)
-    return _pieced(wanted, weight, share, tolerance, 1)
+    return _pieced(*_wanted(values, reach, alphas), tolerance, [0, len(values)])
 
 
 def pieced_basis(
@@ -120,16 +108,33 @@ def pieced_basis(
     more of them, but a prediction from each takes a part of the eigenvectors only.
     """
     wanted, weight, share = _wanted(values, reach, alphas)
-    counts = range(1, min(PIECES, len(values) // LEAST) + 1)
-    count = min(counts or [1], key=lambda count: _cost(wanted, tolerance, count))
-    return _pieced(wanted, weight, share, tolerance, count)
+    return _pieced(wanted, weight, share, tolerance, _cheapest(wanted, tolerance))
 
 
-def _cost(wanted: NDArray[np.float64], tolerance: float, count: int) -> float:
-    """Of predictions with `count` stretches, guessed from every THIN-th eigenvalue: a spectrum is smooth."""
-    thin = wanted[:, ::THIN] * np.sqrt(THIN)
-    ranks = [len(_truncated(part, tolerance / np.sqrt(count))[1]) for part in np.array_split(thin, count, axis=1)]
-    return float(sum(ranks) * wanted.shape[1] / count + GRAM_COST * (sum(ranks) + 2) ** 2)
+def _cheapest(wanted: NDArray[np.float64], tolerance: float) -> list[int]:
+    """Where to cut the spectrum [A, Q]; the edges, 0 and Q included."""
+    width = wanted.shape[1]
+    steps = np.linspace(0, width, min(STEPS, max(1, width // LEAST)) + 1).round().astype(int)
+    few = wanted[::THIN]
+    parts = [torch.from_numpy(few[:, low:high]) for low, high in pairwise(steps)]
+    sums = torch.stack([torch.zeros(len(few), len(few)).double(), *(part @ part.T for part in parts)]).cumsum(0)
+    return [int(steps[cut]) for cut in min(_cuts(len(parts)), key=lambda cuts: _cost(sums, steps, cuts, tolerance))]
+
+
+def _cuts(steps: int) -> list[list[int]]:
+    """Ways to cut that many steps: into equal stretches, and with the last step, of the largest values, by itself."""
+    counts = range(1, min(PIECES, steps) + 1)
+    equal = [np.linspace(0, steps, count + 1).round().astype(int).tolist() for count in counts]
+    apart = [[*np.linspace(0, steps - 1, count + 1).round().astype(int).tolist(), steps] for count in counts]
+    return equal + [cuts for cuts in apart if len(set(cuts)) == len(cuts)]
+
+
+def _cost(sums: Tensor, steps: NDArray[np.int64], cuts: list[int], tolerance: float) -> float:
+    """Of predictions with these stretches, from sums of the steps' Gram matrices [S + 1, a, a] over some alphas."""
+    power, left = torch.linalg.eigh(sums[cuts].diff(dim=0))
+    errors = left.square() * power.clamp(min=0)[:, None]  # [K, a, a]
+    ranks = [int(kept.sum()) for kept in _needed(list(errors.numpy()), tolerance)]
+    return float(np.dot(ranks, np.diff(steps[cuts])) + GRAM_COST * (sum(ranks) + 2) ** 2)
 
 
 def _wanted(
@@ -148,27 +153,45 @@ def _pieced(
     weight: NDArray[np.float64],
     share: NDArray[np.float64],
     tolerance: float,
-    count: int,
+    edges: list[int],
 ) -> FilterBasis:
-    """Bases of `count` equal stretches, each within its part of the tolerance: errors add up as squares."""
-    edges = np.linspace(0, len(weight), count + 1).round().astype(int)
-    parts = [slice(int(low), int(high)) for low, high in pairwise(edges)]
-    found = [_truncated(wanted[:, part], tolerance / np.sqrt(count)) for part in parts]
-    ends = np.cumsum([0, *(len(right) for _, right, _ in found)]).tolist()
+    """Bases of the stretches between edges, with the fewest filters that keep the tolerance together."""
+    parts = [slice(low, high) for low, high in pairwise(edges)]
+    found = [_svd(wanted[:, part]) for part in parts]
+    errors = [np.square(left * size) for left, size, _ in found]
+    needed = _needed(errors, tolerance)
+    ends = np.cumsum([0, *(int(kept.sum()) for kept in needed)]).tolist()
     basis, projection = np.zeros((ends[-1], len(weight))), np.zeros((len(weight), ends[-1]))
     pieces = tuple((slice(low, high), part) for (low, high), part in zip(pairwise(ends), parts, strict=True))
-    for (rows, part), (_, right, _) in zip(pieces, found, strict=True):
-        basis[rows, part] = right / weight[part]
-        projection[part, rows] = (right * weight[part]).T
-    mix = share * np.concatenate([left for left, _, _ in found], axis=1)
-    error = float(np.sqrt(sum(error**2 for _, _, error in found)))
-    return FilterBasis(basis, mix, projection, error, pieces)
+    for (rows, part), (_, _, right), kept in zip(pieces, found, needed, strict=True):
+        basis[rows, part] = right[kept] / weight[part]
+        projection[part, rows] = (right[kept] * weight[part]).T
+    mix = share * np.concatenate(
+        [(left * size)[:, kept] for (left, size, _), kept in zip(found, needed, strict=True)], 1
+    )
+    rest = sum(error[:, ~kept].sum(1) for error, kept in zip(errors, needed, strict=True))
+    return FilterBasis(basis, mix, projection, float(np.sqrt(np.max(rest))), pieces)
 
 
-def _truncated(wanted: NDArray[np.float64], tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """The fewest singular vectors that leave rows within the tolerance: left * size [A, R], right [R, Q], error."""
-    left, size, right = np.linalg.svd(wanted, full_matrices=False)
-    tails = np.sqrt(np.cumsum(np.square(left * size)[:, ::-1], axis=1)[:, ::-1].max(0))  # error left by the first r
-    errors = np.append(tails, 0.0)
-    rank = max(1, int(np.argmax(errors <= tolerance)))
-    return left[:, :rank] * size[:rank], right[:rank], float(errors[rank])
+def _svd(wanted: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """By torch, as all here: numpy's own threads spin on for a while after a product, and slow down what comes next."""
+    left, size, right = torch.linalg.svd(torch.as_tensor(wanted), full_matrices=False)
+    return left.numpy(), size.numpy(), right.numpy()
+
+
+def _needed(errors: list[NDArray[np.float64]], tolerance: float) -> list[NDArray[np.bool_]]:
+    """Which singular vectors to keep so that what is dropped stays within the tolerance for every alpha.
+
+    Args:
+        errors: [A, r] of each stretch: squared error of each alpha if that vector is dropped. They add up.
+        tolerance: largest root of their sum; each stretch keeps its largest vector all the same.
+    """
+    every = np.concatenate(errors, axis=1)
+    order = np.argsort(every.sum(0))  # the least of all first
+    dropped = int(np.searchsorted(np.cumsum(every[:, order], axis=1).max(0), tolerance**2, side="right"))
+    kept = np.ones(len(order), dtype=bool)
+    kept[order[:dropped]] = False
+    needed = np.split(kept, np.cumsum([error.shape[1] for error in errors])[:-1])
+    for stretch, error in zip(needed, errors, strict=True):
+        stretch[error.sum(0).argmax()] = True
+    return needed

@@ -1,0 +1,233 @@
+"""Held-out samples that are scored for a whole grid of alphas at once.
+
+A fold's operators make all basis predictions of a batch of targets by matrix products with their covariates [V, Q];
+what any alpha's score needs is in the products of those predictions with each other and the target.
+
+Shapes: N samples (n in training, M held out), P features, V targets, A alphas, R basis filters, Q as in `design`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from fusiform.models.design import Design, Targets
+from fusiform.models.spectra import FilterBasis
+
+__all__ = ["Fold", "LeaveOneOut", "Scoring", "Search", "fold_scores", "scores"]
+
+Scoring = Literal["mse", "r2", "pearson"]
+LANES = 8  # numbers that a processor multiplies at once: small matrices of a multiple of it are fast
+
+
+class Search(Protocol):
+    """Held-out samples that can be scored for a whole grid of alphas."""
+
+    @property
+    def basis(self) -> FilterBasis:
+        """The basis filters."""
+
+    @property
+    def precise(self) -> bool:
+        """Whether it was decomposed in float64."""
+
+    @property
+    def left(self) -> slice | Tensor | None:
+        """Positions whose covariates are taken off the total; None: it makes its own."""
+
+    def left_out(self, targets: Targets) -> Tensor | None:
+        """Covariates [V, Q] of those positions."""
+
+    def curves(
+        self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
+    ) -> Tensor:
+        """Score of every alpha, [V, A], in units of the standardised targets; higher is better.
+
+        Args:
+            design: the features.
+            targets: V of them.
+            total: [V, Q] covariates of all samples.
+            left_out: what the method of that name gave.
+            scoring: which score.
+        """
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What predicts the held-out samples of one fold for a whole grid of alphas.
+
+    Args:
+        train: as in `Training`, like `test` and `left`.
+        test: [M] positions.
+        left: positions not trained on, or None.
+        left_rows: [N - n, P] their rows of the design.
+        level: [P] sum of the weighed training rows along `root`; empty in the dual.
+        share: [N] what takes a target to its training mean; zero without an intercept.
+        operators: [r * M, q] for the r filters on each piece of q covariates.
+        rotation: [Q, Q] onto the eigenvectors, for the covariates, if the operators were left on those; else None.
+        turn: [M, q] orthonormal columns if held-out rows were rotated into fewer, q = P < M; else None.
+        basis: of filters.
+        precise: it was decomposed in float64.
+    """
+
+    train: slice | Tensor
+    test: slice | Tensor
+    left: slice | Tensor | None
+    left_rows: Tensor | None
+    level: Tensor
+    share: Tensor
+    operators: list[Tensor]
+    rotation: Tensor | None
+    turn: Tensor | None
+    basis: FilterBasis
+    precise: bool
+
+    def left_out(self, targets: Targets) -> Tensor | None:
+        """Covariates [V, P] of the samples that are not trained on."""
+        return None if self.left_rows is None else targets.rows[:, self.left] @ self.left_rows
+
+    def curves(
+        self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
+    ) -> Tensor:
+        """Held-out score of every alpha, [V, A]."""
+        mean, mix = self.mean(targets), torch.as_tensor(self.basis.mix, device=total.device)
+        covariates = self.covariates(design, targets, mean, total, left_out)
+        return scores(self.products(design, targets, mean, covariates), mix, scoring)
+
+    def mean(self, targets: Targets) -> Tensor:
+        """Of the training samples, [V], zero without an intercept."""
+        return targets.rows @ self.share
+
+    def products(self, design: Design, targets: Targets, mean: Tensor, covariates: Tensor) -> Tensor:
+        """Basis predictions, target and intercept direction times each other, [V, R + 2, R + 2] in float64."""
+        root = design.root[self.test]
+        true = torch.addr(targets.rows[:, self.test], mean, root, alpha=-1)  # [V, M]
+        rank, held = self.basis.rank, sum(map(len, self.operators)) // self.basis.rank
+        buffer = covariates.new_empty(len(covariates), rows_of(rank), held)
+        covariates = covariates if self.rotation is None else covariates @ self.rotation
+        for (filters, part), operator in zip(self.basis.pieces, self.operators, strict=True):
+            torch.mm(covariates[:, part], operator.T, out=buffer[:, filters].view(len(buffer), -1))
+        buffer[:, rank] = true if self.turn is None else true @ self.turn
+        buffer[:, rank + 1] = root if self.turn is None else root @ self.turn
+        buffer[:, rank + 2 :] = 0.0
+        products = torch.bmm(buffer, buffer.mT)[:, : rank + 2, : rank + 2].double()
+        if self.turn is not None:  # what the rotation left out touches only the target and the root
+            products[:, -2, -2] = true.square().sum(1)
+            products[:, -2, -1] = products[:, -1, -2] = true @ root
+            products[:, -1, -1] = root.square().sum()
+        return products
+
+    def covariates(
+        self, design: Design, targets: Targets, mean: Tensor, total: Tensor, left_out: Tensor | None
+    ) -> Tensor:
+        """Covariates [V, Q] of the training rows about their mean: X'y (primal) or y (dual)."""
+        if design.dual:
+            return torch.addr(targets.rows[:, self.train], mean, design.root[self.train], alpha=-1)
+        inside = targets.rows[:, self.train] @ design.rows[self.train] if left_out is None else total - left_out
+        return inside.addr_(mean, self.level, alpha=-1) if design.centred else inside
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Every sample held out alone, in closed form: its residual over one minus its leverage.
+
+    Args:
+        operator: [R * N, Q], the basis of fitted values.
+        stretch: [A, N] 1 / (1 - leverage).
+        basis: of filters.
+        precise: it was decomposed in float64.
+    """
+
+    operator: Tensor
+    stretch: Tensor
+    basis: FilterBasis
+    precise: bool = True
+    left: None = None
+
+    def left_out(self, targets: Targets) -> None:
+        """Nothing: it needs the total only."""
+
+    def curves(
+        self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
+    ) -> Tensor:
+        """Score of every alpha, [V, A], over all samples at once (a sample alone has no r2)."""
+        mix = torch.as_tensor(self.basis.mix).to(total)
+        step = max(1, 2**24 // self.stretch.numel())
+        edges = range(0, len(total), step)
+        parts = [self._part(design, targets.rows[i : i + step], total[i : i + step], mix, scoring) for i in edges]
+        return torch.cat(parts)
+
+    def _part(self, design: Design, rows: Tensor, total: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
+        fitted = (total @ self.operator.T).view(len(rows), self.basis.rank, -1)
+        error = (rows[:, None] - mix @ fitted) * self.stretch  # [V, A, N]
+        pred = torch.cat([rows[:, None] - error, rows[:, None], design.root.expand_as(rows)[:, None]], dim=1)
+        every = torch.eye(len(mix), device=rows.device, dtype=torch.float64)
+        return scores(torch.bmm(pred, pred.mT).double(), every, scoring)
+
+
+def fold_scores(
+    searches: Sequence[Search], design: Design, targets: Targets, scoring: Scoring
+) -> tuple[Tensor, Tensor]:
+    """Scores of every fold, [F, V, A], in the units of the targets, and the covariates of all samples, [V, Q]."""
+    left_out = [search.left_out(targets) for search in searches]
+    total = _total(searches, left_out, design, targets)
+    curves = [
+        search.curves(design, targets, total, left, scoring) for search, left in zip(searches, left_out, strict=True)
+    ]
+    found = torch.stack(curves)
+    return (found * targets.scale[:, None].square() if scoring == "mse" else found), total
+
+
+def rows_of(rank: int) -> int:
+    """Rows of the small matrices of that many basis predictions, the target and the root."""
+    return -(-(rank + 2) // LANES) * LANES
+
+
+def _total(searches: Sequence[Search], left_out: Sequence[Tensor | None], design: Design, targets: Targets) -> Tensor:
+    """Covariates of all samples: the sum of those left out, where every sample is left out once."""
+    times = torch.zeros_like(design.root)
+    parts = [part for part in left_out if part is not None]
+    for search in searches:
+        if search.left is not None:
+            times[search.left] += 1
+    if len(parts) == len(searches) and bool((times == 1).all()):
+        return torch.stack(parts).sum(0)
+    return design.total(targets)
+
+
+def scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
+    """Scores [V, A] from the products [V, R + 2, R + 2] of basis predictions, target and root with each other.
+
+    Args:
+        products: in float64.
+        mix: [A, R], or [V, A, R] where each target has its own alphas.
+        scoring: which score.
+    """
+    inner, cross, level = products[:, :-2, :-2], mix @ products[:, :-2, -2:-1], mix @ products[:, :-2, -1:]
+    power, cross, level = _quadratic(inner, mix), cross[..., 0], level[..., 0]  # [V, A]
+    own, size = products[:, -2, -2, None], products[:, -1, -1, None]
+    error = (power - 2 * cross + own).clamp(min=0)
+    if scoring == "mse":
+        return -error / size
+    mean = products[:, -2, -1, None] / size
+    spread = own - mean.square() * size
+    if scoring == "r2":
+        return _ratio(spread - error, spread, own)
+    varied = (power - level.square() / size).clamp(min=0)
+    return _ratio(cross - level * mean, (varied * spread).sqrt(), (power * own).sqrt())
+
+
+def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:
+    """mix' inner mix for every target and alpha, [V, A]; one matrix product where the mix is shared."""
+    if mix.ndim == 3:
+        return ((mix @ inner) * mix).sum(2)
+    pairs = mix[:, :, None] * mix[:, None, :]  # [A, R, R]
+    return inner.flatten(1) @ pairs.flatten(1).T
+
+
+def _ratio(top: Tensor, bottom: Tensor, whole: Tensor) -> Tensor:
+    """Their ratio; zero where the bottom is nothing but rounding of the whole: a constant explains nothing."""
+    flat = bottom <= 1e-10 * whole
+    return torch.where(flat, 0.0, top / torch.where(flat, 1.0, bottom))
