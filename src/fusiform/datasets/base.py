@@ -33,6 +33,8 @@ __all__ = [
     "reading",
 ]
 
+_AGAIN = "delete the file and fetch the data set again with 'fusiform fetch'"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -204,8 +206,8 @@ def pick(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> NDArr
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Say which file it was, in one sentence, when the block cannot make sense of what it reads.
+def reading(path: Path, then: str = _AGAIN) -> Iterator[None]:
+    """Say which file it was and what to do `then`, in one sentence, when the block cannot make sense of what it reads.
 
     Raises:
         LayoutError: in place of whatever a parser raises when it meets a truncated or foreign file.
@@ -215,7 +217,7 @@ def reading(path: Path) -> Iterator[None]:
     except FusiformError:
         raise
     except Exception as reason:
-        raise LayoutError(f"{path} cannot be read ({type(reason).__name__}: {reason}); {_AGAIN}") from reason
+        raise LayoutError(f"{path} cannot be read ({type(reason).__name__}: {reason}); {then}") from reason
 
 
 def read_numbers(path: Path, lines: int, columns: int) -> NDArray[np.float64]:
@@ -249,5 +251,3 @@ def check_finite(values: NDArray[Any], path: Path | str) -> None:
         place = ", ".join(map(str, bad[0].tolist()))
         raise DataError(f"{path} holds {len(bad)} NaN or infinite values, the first at [{place}]; {_AGAIN}")
 
-
-_AGAIN = "delete the file and fetch the data set again with 'fusiform fetch'"
