@@ -8,9 +8,9 @@
 Every contender is handed the same float32 arrays, folds and alphas and estimates an intercept. Times are of the whole
 `fit`, decompositions and final weights included: medians of `--repeats` rounds in which contenders take turns.
 himalaya runs with the fastest of its backends, then the fastest of its batch sizes, found on 1,000 targets; of
-scikit-learn, which takes minutes, there is one round. Rows of jobs that are not run stay in the file. The floor is timed in
-the same rounds: X'X and X'Y; for each fold the held-out rows times the eigenvectors and r* predictions of the targets;
-two products for the weights; with r* the rank of alpha / (s + alpha) at 1e-4, whatever rank ours uses.
+scikit-learn, which takes minutes, there is one round. Rows of jobs that are not run stay in the file. The floor is
+timed in the same rounds: X'X and X'Y; for each fold the held-out rows times the eigenvectors and r* predictions of the
+targets; two products for the weights; with r* the rank of alpha / (s + alpha) at 1e-4, whatever rank ours uses.
 """
 
 import argparse
