@@ -1,5 +1,8 @@
 """Kay 2017: the published layout in miniature, damaged copies of it, and known facts of the real file."""
 
+import itertools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -44,6 +47,26 @@ def test_stimuli_have_labels_categories_and_upright_pictures(path: Path) -> None
     assert (picture.mode, picture.size) == ("L", (SIDE, SIDE))
     columns = np.asarray(picture)[0].astype(int)  # MATLAB's second axis was stored first
     np.testing.assert_array_equal(columns, np.arange(SIDE) // 3)
+
+
+def test_pictures_are_read_once_and_the_file_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stimuli, opened, plain = Kay2017().stimuli(), itertools.count(), h5py.File
+    monkeypatch.setattr(h5py, "File", lambda *arguments: (next(opened), plain(*arguments))[1])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(stimuli.load, LABELS * 2))
+    for label, picture in zip(LABELS * 2, found, strict=True):
+        assert (np.asarray(picture).max() > 0) == (label == "FACEPH25")
+    assert next(opened) <= 4  # by each thread once at most
+    path.unlink()
+    assert np.asarray(stimuli.load("FACEPH25")).max() > 0
+
+
+def test_the_loader_travels_without_its_pictures(path: Path) -> None:
+    stimuli = Kay2017().stimuli()
+    picture = stimuli.load("FACEPH25")
+    sent = pickle.dumps(stimuli)
+    assert len(sent) < 50_000
+    np.testing.assert_array_equal(np.asarray(pickle.loads(sent).load("FACEPH25")), np.asarray(picture))
 
 
 def test_categories_are_the_kind_of_the_label() -> None:

@@ -7,6 +7,8 @@ FFA follows faces; VWFA is about null for most models of pictures, which makes i
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fusiform.data import Responses, Space, Stimuli
-from fusiform.datasets.base import Card, check_finite, check_shape, choose, locate, pick, reading
+from fusiform.datasets.base import Card, Sampled, check_finite, check_shape, choose, locate, pick, reading
 
 __all__ = ["Kay2017"]
 
@@ -24,7 +26,7 @@ ROIS = ("VWFA", "FFA")
 PICTURES, SIDE = 115, 750
 
 
-class Kay2017:
+class Kay2017(Sampled):
     """115 grey pictures of 750 x 750 pixels (faces, words, noise and other controls; 92 objects) and two regions.
 
     Stimuli have the label that the authors gave them as id (`FACECON4`, `NIKO17`, ...) and a `category`: the label's
@@ -45,9 +47,9 @@ class Kay2017:
         """The pictures (PIL, mode `L`); column `category`."""
         choose("part", part, self.parts)
         with _opened() as file:
-            labels = _labels(file)
+            path, labels = Path(file.filename), _labels(file)
         table = pd.DataFrame({"category": [_category(label) for label in labels]}, index=labels)
-        return Stimuli(self.name, "image", table, _load)
+        return Stimuli(self.name, "image", table, _Pictures(path, labels))
 
     def responses(self, subject: str, *, part: str | None = None, rois: Sequence[str] | None = None) -> Responses:
         """Betas of the group, [115, regions], a sample per picture."""
@@ -69,11 +71,34 @@ class Kay2017:
         choose("part", part, self.parts)
 
 
+class _Pictures:
+    """The loader of pictures. The first one asked for brings all: one by one, each would cost as much (65 MB are held).
+
+    It may be sent to other processes, which then read for themselves.
+    """
+
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        self.path, self.labels = path, tuple(labels)
+
+    def __call__(self, id: str) -> Image.Image:
+        return Image.fromarray(np.ascontiguousarray(self._values[self.labels.index(id)].T))  # MATLAB's axes again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.labels)
+
+    @cached_property
+    def _values(self) -> NDArray[np.uint8]:
+        with _opened(self.path) as file:
+            pictures = file["stimuli"]
+            check_shape(pictures, (PICTURES, 1, SIDE, SIDE), "stimuli", file.filename)
+            return np.asarray(pictures[:, 0])
+
+
 @contextmanager
-def _opened() -> Iterator[Any]:
+def _opened(path: Path | None = None) -> Iterator[Any]:
     import h5py
 
-    path = locate(Kay2017.name, FILE) / FILE
+    path = path or locate(Kay2017.name, FILE) / FILE
     with reading(path), h5py.File(path) as file:
         yield file
 
@@ -97,10 +122,3 @@ def _per_picture(file: Any, name: str) -> NDArray[np.float32]:
     check_shape(values, (PICTURES, len(ROIS), 1), name, file.filename)
     check_finite(values, file.filename)
     return np.asarray(values[:, :, 0])
-
-
-def _load(id: str) -> Image.Image:
-    with _opened() as file:
-        pictures, row = file["stimuli"], _labels(file).index(id)
-        check_shape(pictures, (PICTURES, 1, SIDE, SIDE), "stimuli", file.filename)
-        return Image.fromarray(np.ascontiguousarray(pictures[row, 0].T))  # transposed for the same reason
