@@ -55,7 +55,7 @@ class Sound(Protocol):
     def samples(self, start: float, stop: float) -> NDArray[np.float32]:
         """The samples from `start` until `stop` (seconds), [n], between -1 and 1.
 
-        What lies before 0 or after `duration` is left out. Sample i stands at i / rate, and n is the row of `stop` minus
+        What lies before 0 or after `duration` is left out. Sample i stands at i / rate, and n is the row of `stop` less
         that of `start` by `timing.row_at`: spans that adjoin neither share nor lose a sample.
 
         Raises:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusiform.errors import SettingsError
 
-__all__ = ["checked_rate", "hrf", "row_at", "row_times"]
+__all__ = ["checked_rate", "hrf", "row_at", "row_count", "row_times"]
 
 
 def checked_rate(rate: Any) -> float:
@@ -37,6 +37,14 @@ def row_at(seconds: ArrayLike, rate: float, start: float = 0.0) -> NDArray[np.in
     """
     position = (np.asarray(seconds, dtype=np.float64) - start) * rate
     return np.floor(position + 0.5 + 1e-6).astype(np.int64)
+
+
+def row_count(duration: float, rate: float) -> int:
+    """How many rows a stimulus has: those that begin before it ends, one at least.
+
+    The last may be cut short. A millionth of a row of slack keeps float noise from adding one.
+    """
+    return max(1, int(np.ceil(duration * rate - 1e-6)))
 
 
 def row_times(count: int, rate: float, start: float = 0.0) -> NDArray[np.float64]:
