@@ -1,0 +1,120 @@
+"""What a trained selector shows of the network: layer, place, scale and channels of every target, as tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from fusiform.errors import DataError, SettingsError
+from fusiform.registry import did_you_mean
+
+__all__ = ["channel_clusters", "channel_weights", "selection"]
+
+AXES = {0: [], 1: ["x"], 2: ["x", "y"], 3: ["x", "y", "t"]}
+FINE = 1000  # clusters of targets that are then joined
+
+
+def selection(model: Any, subject: str | None = None) -> pd.DataFrame:
+    """What every target reads; only the model is needed.
+
+    Args:
+        model: a fitted `NeuralEncoder` with the net `"selector"`.
+        subject: whose targets; may be left out if there is one.
+
+    Returns:
+        V rows: `layer`, the one with the largest share, and `layer_index`; `mean_layer`, from 0 for the first to L - 1
+        for the last, weighted by shares; `confidence`, one less the entropy of the shares over log L (0 undecided,
+        1 decided; 1 if there is one layer); `x` (to the right), `y` (downwards) and for films `t`, the centre of what
+        is read, from -1 to 1 between the edges of the grid; `scale`, the share of global tokens; and each layer's share
+        as `share:LAYER`.
+
+    Raises:
+        DataError: there is no such subject.
+    """
+    number = _number(model, subject)
+    with torch.no_grad():
+        choice = model.net_.choose(number)
+    place, shares, scale = (part.double().cpu().numpy() for part in choice)
+    layers = np.array(model.net_.layers)
+    best = shares.argmax(1)
+    table = pd.DataFrame({"layer": layers[best], "layer_index": best, "mean_layer": shares @ np.arange(len(layers))})
+    table["confidence"] = 1 - _normalised_entropy(shares)
+    table[AXES[place.shape[1]]] = place
+    table["scale"] = scale
+    return table.assign(**{f"share:{layer}": share for layer, share in zip(layers, shares.T, strict=True)})
+
+
+def channel_weights(model: Any, subject: str | None = None) -> NDArray[np.float32]:
+    """Mixture of the bottleneck's channels that each target reads, [V, D], in the order of the targets."""
+    number = _number(model, subject)
+    return np.asarray(model.net_.channel_weights(number).detach().cpu().numpy(), dtype=np.float32)
+
+
+def channel_clusters(model: Any, count: int = 20, subject: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Targets that read similar mixtures of channels, in clusters of the direction of their weights.
+
+    K-means finds up to a thousand small clusters, which Ward's criterion then joins until `count` are left, so that it
+    ends whatever the weights are, and never compares all targets with all.
+
+    Args:
+        model: as in `selection`.
+        count: of clusters; there are fewer if targets have fewer different weights.
+        subject: whose targets.
+        seed: of k-means.
+
+    Returns:
+        V rows: `cluster`, from 0 for the largest, and `similarity`, the cosine to the mean direction of the cluster.
+
+    Raises:
+        SettingsError: the count is no whole number above zero.
+    """
+    if isinstance(count, bool) or int(count) != count or count < 1:
+        raise SettingsError(f"count is {count!r}; wanted a whole number of clusters from 1 up")
+    directions = _directions(channel_weights(model, subject).astype(np.float64))
+    labels = _by_size(_joined(directions, int(count), seed))
+    middles = _directions(np.stack([directions[labels == label].mean(0) for label in range(labels.max() + 1)]))
+    return pd.DataFrame({"cluster": labels, "similarity": (directions * middles[labels]).sum(1)})
+
+
+def _joined(directions: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
+    from sklearn.cluster import AgglomerativeClustering, KMeans
+
+    fine = min(FINE, len(np.unique(directions.round(6), axis=0)))
+    if min(fine, count) == 1:
+        return np.zeros(len(directions), dtype=np.int64)
+    small = KMeans(fine, n_init=1, max_iter=50, random_state=seed).fit(directions)
+    joined = AgglomerativeClustering(min(count, fine)).fit_predict(small.cluster_centers_)
+    return np.asarray(joined[small.labels_], dtype=np.int64)
+
+
+def _by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same clusters, numbered from the largest; none is empty."""
+    _, labels, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    rank = np.empty(len(sizes), dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    return np.asarray(rank[labels])
+
+
+def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1))
+
+
+def _normalised_entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import entr
+
+    layers = shares.shape[1]
+    return np.asarray(entr(shares).sum(1) / np.log(layers) if layers > 1 else np.zeros(len(shares)))
+
+
+def _number(model: Any, subject: str | None) -> int:
+    check_is_fitted(model, "net_")
+    known: list[str] = model.subjects_
+    if subject is None and len(known) == 1:
+        return 0
+    if subject not in known:
+        raise DataError(f"no subject {subject!r}{did_you_mean(str(subject), known)}; there are: {', '.join(known)}")
+    return known.index(subject)

@@ -1,0 +1,206 @@
+"""Reading mixtures of tokens at places of one's own: interpolation, layer mixing and readout as one matrix product.
+
+The plain formula interpolates every layer's grid at every target's place and then mixes:
+
+    v[b, n] = (1 - s[n]) sum_l p[n, l] sample(local_l[b], u[n]) + s[n] sum_l p[n, l] global_l[b]
+    y[b, n] = mean_d w[n, d] v[b, n, d]
+
+All of it but the last line is linear in the tokens, so that v is one product of weights [N, K] with tokens [K, B D],
+where K counts the cells of all grids and the global tokens. Interpolation is linear between cell centres and a target
+touches few cells, hence targets are put in the order of their places and cut into tiles; a tile multiplies with the
+cells that it touches and no others. v exists for one tile at a time, forwards and backwards.
+
+Letters: B batch, N targets, L layers, K tokens, D width, A axes of the grids.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+__all__ = ["Cells", "Choice", "read"]
+
+BLOCK = 1 << 19  # numbers of v that exist at once on a CPU: what its cache holds
+BLOCK_CUDA = 1 << 26
+FEWEST = 64  # targets of a tile
+
+
+class Choice(NamedTuple):
+    """What N targets read.
+
+    Args:
+        place: [N, A] in [-1, 1], x (the last axis of a grid) first; the edges of the grid are at -1 and 1.
+        layer: [N, L] shares that sum to one.
+        scale: [N] share of the global tokens.
+    """
+
+    place: Tensor
+    layer: Tensor
+    scale: Tensor
+
+
+class Cells(nn.Module):
+    """Which layer each of the K tokens is of, and where in its grid it lies: all cells, layer by layer, then globals.
+
+    Args:
+        grids: of every layer, such as (8, 8); () for a layer that is one vector.
+    """
+
+    member: Tensor  # [L, K] one where a token is of the layer
+    index: Tensor  # [K, A] place in the grid along each axis, x first
+    size: Tensor  # [K, A] of the grid; 0 where a token has no place and is read everywhere
+    wide: Tensor  # [K] whether it is global
+
+    def __init__(self, grids: Sequence[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.axes = max(len(grid) for grid in grids)
+        layer, index, size = [], [], []
+        for number, grid in enumerate(grids):
+            places = torch.cartesian_prod(*map(torch.arange, grid)).view(-1, len(grid)).flip(1) if grid else _NOWHERE
+            layer += [number] * len(places)
+            index.append(torch.zeros(len(places), self.axes).index_copy_(1, torch.arange(len(grid)), places.float()))
+            size.append(torch.tensor([[*reversed(grid), *[0] * (self.axes - len(grid))]]).expand(len(places), -1))
+        count, globals_ = len(layer), torch.zeros(len(grids), self.axes)
+        owner = torch.tensor([*layer, *range(len(grids))])
+        self._keep("member", (owner == torch.arange(len(grids))[:, None]).float())
+        self._keep("index", torch.cat([*index, globals_]))
+        self._keep("size", torch.cat([*size, globals_]).float())
+        self._keep("wide", torch.arange(len(owner)) >= count)
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value, persistent=False)  # it follows from the grids
+
+    def weights(self, choice: Choice, columns: Tensor | slice = slice(None)) -> Tensor:
+        """Share of each token in what a target reads, [N, K], or of some tokens."""
+        scale = choice.scale[:, None]
+        weights = choice.layer @ self.member[:, columns] * torch.where(self.wide[columns], scale, 1 - scale)
+        for axis in range(self.axes):
+            weights = weights * _share(
+                choice.place[:, axis : axis + 1], self.index[columns, axis], self.size[columns, axis]
+            )
+        return weights
+
+    def order(self, place: Tensor) -> Tensor:
+        """Targets along a path that winds through the cells of the finest grid, [N] positions."""
+        path = torch.zeros(len(place), dtype=torch.long, device=place.device)
+        for axis in reversed(range(self.axes)):
+            size = int(self.size[:, axis].max())
+            cell = (_position(place[:, axis], size).floor().long() + 1).clamp(0, size)
+            path = path * (size + 1) + torch.where(path % 2 == 1, size - cell, cell)
+        return path.argsort(stable=True)
+
+    def tiles(self, place: Tensor, rows: int) -> list[tuple[slice, Tensor]]:
+        """Cuts of `rows` targets each, with the columns of the tokens that any of them touches."""
+        parts = torch.split(place, rows)
+        low, high = (torch.stack([edge(part) for part in parts])[:, None] for edge in (_least, _most))  # [T, 1, A]
+        first, last = _position(low, self.size).floor(), _position(high, self.size).floor() + 1
+        touched = (((first <= self.index) & (self.index <= last)) | (self.size == 0)).all(-1)  # [T, K]
+        starts = range(0, len(place), rows)
+        return [(slice(a, a + rows), mask.nonzero()[:, 0]) for a, mask in zip(starts, touched, strict=True)]
+
+
+def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse: bool | None = None) -> Tensor:
+    """What every target reads from a batch, exactly the plain formula.
+
+    Args:
+        tokens: [K, B, D], ordered as `cells` has them; products are made in their type.
+        choice: of N targets.
+        weight: [N, D] mixture of channels of each target; its type is that of the result.
+        cells: of the tokens.
+        sparse: leave out the cells that a tile does not touch. It saves most of the work and needs to look at the
+            places, for which a GPU would have to wait: default on the CPU only.
+
+    Returns:
+        [B, N].
+    """
+    cuda = tokens.is_cuda
+    sparse = not cuda if sparse is None else sparse
+    rows = max(FEWEST, (BLOCK_CUDA if cuda else BLOCK) // tokens[0].numel())
+    targets = (*choice, weight)
+    with torch.autocast(tokens.device.type, enabled=False):  # the types of products are chosen here
+        if not sparse:
+            starts = range(0, len(weight), rows)
+            return _apply(cells, [(slice(a, a + rows), slice(None)) for a in starts], tokens, *targets).T
+        order = cells.order(choice.place.detach())
+        ordered = [one[order] for one in targets]
+        found = _apply(cells, cells.tiles(ordered[0].detach(), rows), tokens, *ordered)
+        return found[order.argsort()].T
+
+
+class _Read(torch.autograd.Function):
+    """A tile at a time; the backward pass makes each tile again instead of keeping it."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Cells, tiles: list[Any], tokens: Tensor, *targets: Tensor) -> Tensor:
+        ctx.cells, ctx.tiles = cells, tiles
+        ctx.save_for_backward(tokens, *targets)
+        parts = [_tile(cells, columns, tokens[columns], *_rows(targets, rows)) for rows, columns in tiles]
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        tokens, *targets = ctx.saved_tensors
+        whole = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
+        found = [torch.empty_like(one) for one in targets]
+        for rows, columns in ctx.tiles:
+            leaves = [part.detach().requires_grad_() for part in (tokens[columns], *_rows(targets, rows))]
+            with torch.enable_grad():
+                out = _tile(ctx.cells, columns, *leaves)
+            first, *others = torch.autograd.grad(out, leaves, grad[rows], materialize_grads=True, allow_unused=True)
+            if isinstance(columns, slice):
+                whole += first
+            else:
+                whole.index_add_(0, columns, first.to(whole.dtype))
+            for one, part in zip(found, others, strict=True):
+                one[rows] = part
+        return None, None, whole.to(tokens.dtype), *found
+
+
+def _apply(cells: Cells, tiles: list[Any], *tensors: Tensor) -> Tensor:
+    found: Tensor = _Read.apply(cells, tiles, *tensors)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _tile(
+    cells: Cells, columns: Tensor | slice, tokens: Tensor, place: Tensor, layer: Tensor, scale: Tensor, weight: Tensor
+) -> Tensor:
+    """[n, B] of some targets, from the tokens [k, B, D] that they touch."""
+    _, batch, width = tokens.shape
+    weights = cells.weights(Choice(place, layer, scale), columns)
+    mixed = (weights.to(tokens.dtype) @ tokens.flatten(1)).view(-1, batch, width)
+    return torch.bmm(mixed.to(weight.dtype), weight[:, :, None])[:, :, 0] / width
+
+
+def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
+    return [one[rows] for one in targets]
+
+
+def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
+    """Share of a cell in linear interpolation at a place, and none beyond the grid; one where there is no grid.
+
+    At a cell's centre, where the slope jumps, it is that to the right, as in torch's `grid_sample`.
+    """
+    position = _position(place, size)
+    below = position.detach().floor()
+    rest = position - below
+    share = torch.where(index == below, 1 - rest, torch.where(index == below + 1, rest, 0.0))
+    return torch.where(size == 0, 1.0, share)
+
+
+def _position(place: Tensor, size: Tensor | int) -> Tensor:
+    """In cells, 0 at the first one's centre, for edges at -1 and 1."""
+    return ((place + 1) * size - 1) / 2
+
+
+def _least(places: Tensor) -> Tensor:
+    return places.amin(0)
+
+
+def _most(places: Tensor) -> Tensor:
+    return places.amax(0)
+
+
+_NOWHERE = torch.zeros(1, 0)  # the place of a vector

@@ -1,0 +1,58 @@
+"""Parts that several networks are made of."""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Standardise", "mlp", "octave_code", "unit_box"]
+
+
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two hidden layers with GELU; the last layer is zero at first, so that every row starts with the same output."""
+    last = nn.Linear(hidden, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), last)
+
+
+def unit_box(points: Tensor) -> Tensor:
+    """Places moved and scaled into [-1, 1], all axes by the same factor, [V, A]; a single place becomes zero."""
+    middle = (points.amax(0) + points.amin(0)) / 2
+    reach = (points - middle).abs().amax()
+    return (points - middle) / torch.where(reach > 0, reach, 1.0)
+
+
+def octave_code(points: Tensor, octaves: int) -> Tensor:
+    """Places as sines and cosines of doubling frequency, [V, A] -> [V, 2 * octaves * A].
+
+    After Mildenhall et al. 2020 (NeRF), equation 4, except that the slowest wave takes half a turn from -1 to 1: a
+    whole one would give both ends the same code.
+    """
+    turns = torch.pi / 2 * 2 ** torch.arange(octaves, dtype=points.dtype, device=points.device)
+    phase = (points[:, :, None] * turns).flatten(1)  # [V, A * octaves]
+    return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+class Standardise(nn.Module):
+    """Channels with zero mean and unit variance, by constants that are measured once and then fixed.
+
+    Args:
+        channels: C.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+
+    def set(self, mean: Tensor, deviation: Tensor) -> None:
+        """Take these constants, [C]; a channel without deviation is only centred."""
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, ...] -> the same shape, in the type of the constants."""
+        shape = (-1, *[1] * (x.ndim - 2))
+        return (x.to(self.mean.dtype) - self.mean.view(shape)) / self.scale.view(shape)

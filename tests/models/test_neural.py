@@ -1,0 +1,451 @@
+"""`NeuralEncoder` and what it shows: forms of input, edges, resuming, saving, a planted truth recovered."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zarr
+from sklearn.base import clone
+
+from fusiform.data import Features, Responses, Space
+from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameError
+from fusiform.models import neural
+from fusiform.models.neural import NeuralEncoder
+from fusiform.models.selection import channel_clusters, channel_weights, selection
+from fusiform.pairs import Pairs, pair
+
+QUICK = {"width": 4, "epochs": 2, "batch_size": 8, "device": "cpu", "net_args": {"hidden": 8, "octaves": 2}}
+
+
+def brain(n=30, v=12, seed=0):
+    """Features of two layers and responses that follow one channel of the first."""
+    random = np.random.default_rng(seed)
+    X = {
+        "low": random.standard_normal((n, 5, 4, 4), dtype=np.float32),
+        "low/global": random.standard_normal((n, 5), dtype=np.float32),
+        "high": random.standard_normal((n, 3, 3, 3), dtype=np.float32),
+    }
+    Y = X["low/global"][:, :1] + 0.5 * random.standard_normal((n, v)) * np.arange(1, v + 1) + 40
+    return X, Y, random.standard_normal((v, 3)) * 30
+
+
+def encoder(places, **arguments):
+    return NeuralEncoder(coordinates=places, **{**QUICK, **arguments})
+
+
+def same(first, second):
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(first.net_.state_dict().values(), second.net_.state_dict().values(), strict=True)
+    )
+
+
+def test_learns_and_predicts_in_the_units_of_the_responses():
+    X, Y, places = brain(200)
+    model = encoder(places, epochs=12, learning_rate=0.02).fit(X, Y)
+    pred = model.predict(X)
+    assert pred.shape == Y.shape
+    assert pred.dtype == np.float32
+    assert abs(pred.mean() - 40) < 0.5
+    assert np.corrcoef(pred[:, 0], Y[:, 0])[0, 1] > 0.7
+    assert model.score(X, Y) > 0.05
+    assert model.history_.steps == 12 * 25
+
+
+def test_the_same_seed_gives_the_same_bits():
+    X, Y, places = brain()
+    first, second, other = (encoder(places, seed=seed).fit(X, Y) for seed in (0, 0, 1))
+    assert same(first, second)
+    np.testing.assert_array_equal(first.predict(X), second.predict(X))
+    assert not same(first, other)
+
+
+def test_predictions_do_not_depend_on_who_else_is_predicted(monkeypatch):
+    X, Y, places = brain()
+    model = encoder(places).fit(X, Y)
+    whole = model.predict(X)
+    monkeypatch.setattr(neural, "TOGETHER", 7)
+    np.testing.assert_allclose(model.predict(X), whole, rtol=1e-5)
+    np.testing.assert_allclose(model.predict({name: x[11:12] for name, x in X.items()}), whole[11:12], rtol=1e-5)
+    assert model.predict({name: x[:0] for name, x in X.items()}).shape == (0, 12)
+
+
+def test_features_on_disk_of_any_type_give_the_same(tmp_path):
+    X, Y, places = brain()
+    X = {name: x.astype(np.float16) for name, x in X.items()}
+    stored = {}
+    for name, x in X.items():
+        stored[name] = zarr.create_array(str(tmp_path / name.replace("/", ".")), data=x, chunks=(4, *x.shape[1:]))
+    kept = zarr.create_array(str(tmp_path / "Y"), data=Y, chunks=(7, 5))
+    reference = encoder(places).fit(X, Y)
+    assert same(encoder(places).fit(stored, kept), reference)
+    assert same(encoder(places).fit({name: x.astype(np.float64) for name, x in X.items()}, Y), reference)
+    np.testing.assert_array_equal(reference.predict(stored), reference.predict(X))
+
+
+def test_nothing_handed_in_is_changed():
+    X, Y, places = brain()
+    Y[3, 2] = np.nan
+    before = {name: x.copy() for name, x in X.items()}, Y.copy(), places.copy()
+    encoder(places).fit(X, Y).predict(X)
+    for name, x in X.items():
+        np.testing.assert_array_equal(x, before[0][name])
+    np.testing.assert_array_equal(Y, before[1])
+    np.testing.assert_array_equal(places, before[2])
+
+
+def test_what_was_not_measured_teaches_nothing():
+    """A target with NaN is trained as if those samples did not have it: their other values may be anything."""
+    X, Y, places = brain()
+    Y[5:9, 2] = np.nan
+    with_nan = encoder(places).fit(X, Y)
+    assert np.isfinite(with_nan.predict(X)).all()
+    assert with_nan.units_[0].mean[2].item() == pytest.approx(np.nanmean(Y[:, 2]))
+    assert with_nan.units_[0].deviation[2].item() == pytest.approx(np.nanstd(Y[:, 2]))
+    zeros = encoder(places).fit(X, np.where(np.isnan(Y), 0, Y))
+    assert not same(with_nan, zeros)
+
+
+def test_a_target_that_was_never_measured_is_said_and_predicted_as_nan():
+    X, Y, places = brain()
+    clean = encoder(places).fit(X, Y)
+    Y[:, 4] = np.nan
+    with pytest.warns(UserWarning, match="1 targets hold nothing but NaN"):
+        model = encoder(places).fit(X, Y)
+    pred = model.predict(X)
+    assert np.isnan(pred[:, 4]).all()
+    assert np.isfinite(np.delete(pred, 4, axis=1)).all()
+    assert np.isfinite(clean.predict(X)).all()
+
+
+def test_a_constant_target_is_predicted_as_its_constant():
+    X, Y, places = brain()
+    Y[:, 3] = np.float32(0.1) * 7
+    pred = encoder(places).fit(X, Y).predict(X)
+    np.testing.assert_allclose(pred[:, 3], 0.7, rtol=1e-5)
+
+
+def test_one_sample_one_target_one_layer_and_a_ragged_batch():
+    X, Y, places = brain(n=9, v=1)
+    assert encoder(places).fit(X, Y).predict(X).shape == (9, 1)
+    assert encoder(places).fit(X, Y[:, 0]).predict(X).shape == (9,)
+    single = encoder(places).fit({name: x[:1] for name, x in X.items()}, Y[:1])
+    np.testing.assert_allclose(single.predict({name: x[:1] for name, x in X.items()}), Y[:1], rtol=1e-5)
+    alone = encoder(places).fit(X["low"], Y)
+    assert selection(alone)["confidence"].tolist() == [1]
+    assert encoder(places).fit({"vector": X["low/global"]}, Y).predict({"vector": X["low/global"]}).shape == (9, 1)
+
+
+def test_validation_rows_are_not_learned_from_and_choose_the_epoch():
+    X, Y, places = brain(60)
+    held = np.arange(40, 60)
+    changed = Y.copy()
+    changed[held] = np.random.default_rng(1).standard_normal((20, 12)) * 100
+    mask = np.isin(np.arange(60), held)
+    first = encoder(places, epochs=3).fit(X, Y, validation=held)
+    assert {"validation"} < set(first.history_.epochs[0])
+    assert same(first, encoder(places, epochs=3).fit(X, Y, validation=mask))
+    train = {name: x[:40] for name, x in X.items()}, Y[:40]
+    apart = encoder(places, epochs=3).fit(*train, validation=({name: x[40:] for name, x in X.items()}, Y[40:]))
+    assert same(first, apart)
+    one = encoder(places, epochs=1).fit(X, Y, validation=held)
+    assert same(one, encoder(places, epochs=1).fit(X, changed, validation=held))
+    best = first.history_.epochs[first.history_.best]["validation"]
+    assert best == min(epoch["validation"] for epoch in first.history_.epochs)
+
+
+def test_patience_ends_the_training():
+    X, Y, places = brain(60)
+    noise = np.random.default_rng(1).standard_normal(Y.shape)
+    model = encoder(places, epochs=40, patience=2, learning_rate=0.05).fit(X, noise, validation=np.arange(30))
+    assert len(model.history_.epochs) < 40
+    assert len(model.history_.epochs) - 1 - model.history_.best == 2
+
+
+def pairs_of(n=40, v=10, seed=0, subject="s1"):
+    X, Y, places = brain(n, v, seed)
+    stimuli = [f"picture{number}" for number in range(n)]
+    features = Features(pd.DataFrame({"stimulus": stimuli}), X)
+    split = np.array([*["train"] * 6, "val", "test"])[np.arange(n) % 8]
+    space = Space("somewhere", pd.DataFrame(places, columns=list("xyz")))
+    return pair(features, Responses(Y, pd.DataFrame({"stimulus": stimuli, "split": split, "subject": subject}), space))
+
+
+def test_pairs_bring_coordinates_and_their_split():
+    pairs = pairs_of()
+    X, Y, places = brain(40, 10)
+    split = pairs.samples["split"].to_numpy()
+    model = NeuralEncoder(**QUICK).fit(pairs)
+    rest = split != "test"
+    plain = encoder(places).fit({name: x[rest] for name, x in X.items()}, Y[rest], validation=split[rest] == "val")
+    np.testing.assert_allclose(model.predict(pairs), plain.predict(X), rtol=1e-4)
+    np.testing.assert_allclose(model.predict(pairs), model.predict(pairs.features), rtol=0)
+    assert isinstance(pairs, Pairs)
+
+
+def test_several_subjects_share_the_trunk_and_are_predicted_by_name():
+    both = {"s1": pairs_of(), "s2": pairs_of(24, 7, seed=1, subject="s2")}
+    model = NeuralEncoder(**QUICK).fit(both)
+    pred = model.predict(both)
+    assert {name: one.shape for name, one in pred.items()} == {"s1": (40, 10), "s2": (24, 7)}
+    np.testing.assert_array_equal(model.predict({"s2": both["s2"]})["s2"], pred["s2"])
+    assert len(model.net_.bottlenecks) == 2
+    assert [len(selection(model, name)) for name in ("s1", "s2")] == [10, 7]
+    assert model.history_.steps == 2 * (4 + 3)
+    with pytest.raises(DataError, match="there are: s1, s2"):
+        selection(model)
+    with pytest.raises(DataError, match="s1, s2"):
+        model.predict(both["s1"])
+    both["s2"].features.pop("high")
+    with pytest.raises(DataError, match="'high'"):
+        NeuralEncoder(**QUICK).fit(both)
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path):
+    both = {"s1": pairs_of(), "s2": pairs_of(24, 7, seed=1, subject="s2")}
+    model = NeuralEncoder(**QUICK).fit(both)
+    model.save(tmp_path / "model")
+    again = NeuralEncoder.load(tmp_path / "model")
+    assert same(model, again)
+    for name, pred in model.predict(both).items():
+        np.testing.assert_array_equal(again.predict(both)[name], pred)
+    pd.testing.assert_frame_equal(selection(again, "s2"), selection(model, "s2"))
+    assert again.history_ == model.history_
+    assert again.get_params()["width"] == 4
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    with pytest.raises(SettingsError, match="not empty"):
+        model.save(tmp_path / "model")
+    with pytest.raises(LayoutError, match=r"model\.json is missing"):
+        NeuralEncoder.load(tmp_path)
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"{}")
+    with pytest.raises(LayoutError, match="cannot be read"):
+        NeuralEncoder.load(tmp_path / "model")
+
+
+def test_interrupted_it_goes_on_and_another_fit_is_refused(tmp_path, monkeypatch):
+    X, Y, places = brain()
+    whole = encoder(places).fit(X, Y)
+    loss, seen = neural.Encoding.loss, []
+
+    def dying(self, data, step):
+        seen.append(step)
+        if step == 5:
+            raise KeyboardInterrupt
+        return loss(self, data, step)
+
+    arguments = {"folder": tmp_path / "fit", "save_steps": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(neural.Encoding, "loss", dying)
+        with pytest.raises(KeyboardInterrupt):
+            encoder(places, **arguments).fit(X, Y)
+    assert max(seen) == 5
+    assert same(encoder(places, **arguments).fit(X, Y), whole)
+    with pytest.raises(SettingsError, match="differs in width"):
+        encoder(places, **arguments, width=5).fit(X, Y)
+    Y[0, 0] += 1
+    with pytest.raises(SettingsError, match="differs in data"):
+        encoder(places, **arguments).fit(X, Y)
+
+
+@pytest.mark.parametrize("other", [{"loss": "mse"}, {"penalty": 5.0}, {"decay_steps": 1}, {"width": 5}, {"ema": 0.9},
+                                   {"net_args": {"hidden": 9, "octaves": 2}}, {"precision": "bfloat16"}])  # fmt: skip
+def test_every_setting_does_something(other):
+    X, Y, places = brain()
+    usual, changed = encoder(places).fit(X, Y), encoder(places, **other).fit(X, Y)
+    assert not np.allclose(usual.predict(X), changed.predict(X), rtol=1e-6)
+
+
+def test_penalty_decays_over_its_steps(monkeypatch):
+    X, Y, places = brain()
+    problems = []
+
+    class Watched(neural.Encoding):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            problems.append(self)
+
+    monkeypatch.setattr(neural, "Encoding", Watched)
+    for steps in (None, 2000):
+        encoder(places, decay_steps=steps).fit(X, Y)
+    assert [problem.decay_steps for problem in problems] == [3, 2000]  # 40 % of 2 epochs of 4 steps
+    data = problems[0].read((0, np.arange(8)))
+    with torch.no_grad():
+        _, penalty = problems[0].net(*data[1])
+        first, later = (float(problems[0].loss(data, step)) for step in (0, 3))
+    assert first - later == pytest.approx(0.1 * float(penalty), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, Y: ({}, Y), "no layers"),
+        (lambda X, Y: (X, Y[:-1]), "30 rows and Y has 29"),
+        (lambda X, Y: ({**X, "low": X["low"][1:]}, Y), "differ in their rows"),
+        (lambda X, Y: ({**X, "odd": np.zeros(30)}, Y), r"'odd' has the shape \(30,\)"),
+        (lambda X, Y: ({**X, "low/global": X["low"]}, Y), "as it is global"),
+        (lambda X, Y: ({**X, "film": np.zeros((30, 2, 3, 4, 4))}, Y), "as many axes"),
+        (lambda X, Y: (X, Y[:, :, None]), r"wanted numbers \[N samples, V targets\]"),
+        (lambda X, Y: (X, Y.astype(str)), "wanted numbers"),
+        (lambda X, Y: (X, np.full_like(Y, np.nan)), "NaN in every target"),
+        (lambda X, Y: (X, np.where(Y > 45, np.inf, Y)), "infinite"),
+        (lambda X, Y: (X, None), "fit needs responses"),
+        (lambda X, Y: (X, Y[:, :5]), r"wanted \[5, 3\]"),
+        (lambda X, Y: ({**X, "low": np.full_like(X["low"], np.nan)}, Y), "NaN or infinite"),
+    ],
+)
+def test_bad_input_is_refused_in_words(change, message):
+    X, Y, places = brain()
+    with pytest.raises((DataError, SettingsError), match=message):
+        encoder(places).fit(*change(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"net": "selectr"}, "did you mean 'selector'"),
+        ({"loss": "l2"}, "smooth_l1, mse"),
+        ({"penalty": -1}, "penalty is -1"),
+        ({"decay_steps": 0}, "decay_steps"),
+        ({"net_args": {"hiden": 3}}, "hiden"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"device": "toaster"}, "toaster"),
+        ({"coordinates": None}, "no coordinates"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(arguments, message):
+    X, Y, places = brain()
+    with pytest.raises((SettingsError, UnknownNameError), match=message):
+        NeuralEncoder(**{**QUICK, "coordinates": places, **arguments}).fit(X, Y)
+
+
+def test_validation_that_cannot_be_is_named():
+    X, Y, places = brain()
+    with pytest.raises(SettingsError, match="positions, a mask"):
+        encoder(places).fit(X, Y, validation=np.array([40]))
+    with pytest.raises(DataError, match="left to learn from"):
+        encoder(places).fit(X, Y, validation=np.arange(30))
+    with pytest.raises(DataError, match="'Y' of validation"):
+        encoder(places).fit(X, Y, validation=(X, Y[:, :3]))
+
+
+def test_features_of_another_shape_are_not_predicted():
+    X, Y, places = brain()
+    model = encoder(places).fit(X, Y)
+    with pytest.raises(DataError, match=r"'low': got 5 channels on the grid \(2, 4\) and 5 global ones; wanted"):
+        model.predict({**X, "low": X["low"][:, :, :2]})
+    with pytest.raises(DataError, match="none of that name"):
+        model.predict({"low": X["low"], "low/global": X["low/global"]})
+
+
+def test_it_is_cloned_with_all_its_settings():
+    model = encoder(np.zeros((2, 3)), penalty=0.3, folder="x")
+    again = clone(model)
+    assert {k: v for k, v in again.get_params().items() if k != "coordinates"} == {
+        k: v for k, v in model.get_params().items() if k != "coordinates"
+    }
+
+
+def test_selection_is_a_table_that_adds_up():
+    X, Y, places = brain()
+    model = encoder(places).fit(X, Y)
+    choice = model.net_.choose()
+    table = selection(model)
+    shares = table[["share:low", "share:high"]].to_numpy()
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(table["mean_layer"], shares[:, 1])
+    np.testing.assert_allclose(table["confidence"], 1 + (shares * np.log2(shares)).sum(1), atol=1e-6)
+    assert (table["layer"] == np.array(["low", "high"])[shares.argmax(1)]).all()
+    np.testing.assert_allclose(table[["x", "y"]], choice.place.detach())
+    np.testing.assert_allclose(table["scale"], choice.scale.detach())
+    assert channel_weights(model).shape == (12, 4)
+
+
+def test_clusters_follow_directions_and_always_end():
+    X, Y, places = brain(v=60)
+    model = encoder(places).fit(X, Y)
+    random = np.random.default_rng(0)
+    directions = np.repeat(np.eye(4)[[0, 1, 2]], [30, 20, 10], axis=0) + 0.05 * random.standard_normal((60, 4))
+    with torch.no_grad():
+        model.net_.targets[0].weight.copy_(torch.from_numpy(directions * random.uniform(1, 9, (60, 1))))
+    table = channel_clusters(model, 3)
+    assert table["cluster"].tolist() == [0] * 30 + [1] * 20 + [2] * 10
+    assert table["similarity"].min() > 0.95
+    assert channel_clusters(model, 60)["cluster"].nunique() == 60
+    assert channel_clusters(model, 1)["cluster"].nunique() == 1
+    with torch.no_grad():
+        model.net_.targets[0].weight.fill_(1.0)  # all the same
+    assert channel_clusters(model, 20)["cluster"].tolist() == [0] * 60
+    with torch.no_grad():
+        model.net_.targets[0].weight.zero_()
+    assert channel_clusters(model, 20)["similarity"].tolist() == [0] * 60
+    for wrong in (0, 2.5):
+        with pytest.raises(SettingsError, match="count is"):
+            channel_clusters(model, wrong)
+
+
+def test_saved_settings_are_plain_json(tmp_path):
+    X, Y, places = brain()
+    encoder(places).fit(X, Y).save(tmp_path / "model")
+    state = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert state["settings"]["learning_rate"] == 3e-3
+    assert state["layers"]["low"] == [5, [4, 4], 5]
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Tokens of the planted network and a brain that reads them."""
+    from fusiform.datasets.simulated import Simulated
+    from fusiform.features.image import Planted
+
+    data = Simulated(pictures=900, vertices=400, subjects=1, repeats=1, ncsnr=2.0, layers=3, patches=18)
+    stimuli, backbone = data.stimuli("images"), Planted(layers=3)
+    pictures = torch.stack([backbone.preprocess(stimuli.load(id)) for id in stimuli.ids])
+    with torch.inference_mode():
+        local, global_ = backbone.get_tokens(pictures)
+    X = {name: x.numpy() for name, x in local.items()} | {f"{name}/global": x.numpy() for name, x in global_.items()}
+    responses = data.responses("sim01", part="images")
+    return X, responses, data.truth("images", subject="sim01")
+
+
+PLANTED = {"width": 16, "epochs": 14, "batch_size": 32, "device": "cpu"}
+
+
+def rows_of(X, rows):
+    return {name: x[rows] for name, x in X.items()}
+
+
+def recovered(X, responses, truth, places):
+    split = responses.samples["split"].to_numpy()
+    train, test = np.flatnonzero(split != "test"), np.flatnonzero(split == "test")
+    held = np.flatnonzero(split[train] == "val")
+    model = NeuralEncoder(coordinates=places, **PLANTED).fit(
+        rows_of(X, train), responses.values[train], validation=held
+    )
+    pred, true = model.predict(rows_of(X, test)), responses.values[test]
+    r = (pred - pred.mean(0)).T / pred.std(0)[:, None] @ ((true - true.mean(0)) / true.std(0)) / len(test)
+    table, local = selection(model), truth["scale"].to_numpy() < 0.5
+    return {
+        "layer": float((table["layer"] == truth["layer"]).mean()),
+        "x": float(np.corrcoef(table["x"][local], truth["x"][local])[0, 1]),
+        "y": float(np.corrcoef(table["y"][local], truth["y"][local])[0, 1]),
+        "scale": float((table["scale"].to_numpy()[~local][:, None] > table["scale"].to_numpy()[local]).mean()),
+        "ratio": float(np.diag(r).mean() / np.sqrt(truth["noise_ceiling"]).mean()),
+    }
+
+
+@pytest.mark.slow
+def test_what_was_planted_is_recovered_and_is_not_with_shuffled_coordinates(planted):
+    X, responses, truth = planted
+    places = responses.space.coordinates()
+    found = recovered(X, responses, truth, places)
+    assert found["layer"] > 0.95
+    assert found["x"] > 0.9
+    assert found["y"] > 0.9
+    assert found["scale"] > 0.95
+    assert found["ratio"] > 0.9
+    shuffled = recovered(X, responses, truth, np.random.default_rng(0).permutation(places))
+    assert shuffled["layer"] < 0.55  # three layers
+    assert abs(shuffled["x"]) < 0.5
+    assert shuffled["ratio"] < 0.75 * found["ratio"]

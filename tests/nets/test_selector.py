@@ -1,0 +1,259 @@
+"""The selector encoder against the plain formula, in values and gradients, and its parts against theirs."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from fusiform.nets import cells
+from fusiform.nets.layers import Standardise, octave_code, unit_box
+from fusiform.nets.selector import Selector, TokenShape, layer_entropy, linear_decay, scale_pull
+
+SHAPES = {
+    "pictures": {
+        "a": TokenShape(5, (8, 8), 5),
+        "b": TokenShape(3, (7, 7), 4),
+        "c": TokenShape(6, (3, 5)),
+        "d": TokenShape(4),
+    },
+    "films": {"a": TokenShape(3, (4, 5, 6), 3), "b": TokenShape(2, (3, 3, 3))},
+    "sounds": {"a": TokenShape(4, (9,), 2), "b": TokenShape(4, (5,), 2)},
+    "vectors": {"a": TokenShape(4, (), 2), "b": TokenShape(3)},
+    "one layer": {"a": TokenShape(4, (8, 8), 4)},
+}
+
+
+def plain(net, local, global_, subject=0):
+    """The published formula: sample every layer at every place, mix layers, mix scales, mean over weighted channels."""
+    choice, targets = net.choose(subject), net.targets[subject]
+    near, wide = 0, 0
+    for number, (layer, part) in enumerate(zip(net.layers, net.bottlenecks, strict=True)):
+        x = local[layer]
+        y = global_[layer] if layer in global_ else x.flatten(2).mean(2) if x.ndim > 2 else x
+        x = part.local(part.local_units(x).movedim(1, -1)).movedim(-1, 1)  # [B, D, *grid]
+        share = choice.layer[:, number]
+        near = near + share * sample(x, choice.place)
+        wide = wide + share * part.global_(part.global_units(y))[:, :, None]
+    mixed = (1 - choice.scale) * near + choice.scale * wide  # [B, D, N]
+    return (mixed * targets.weight.T).mean(1) + targets.bias
+
+
+def sample(x, place):
+    """[B, D, *grid] at [N, A] places -> [B, D, N], by torch's own interpolation."""
+    axes = x.ndim - 2
+    if axes == 0:
+        return x[:, :, None].expand(-1, -1, len(place))
+    if axes == 1:  # torch has it for two and three axes
+        x, place = x[:, :, None], torch.cat([place, torch.zeros_like(place)], dim=1)
+    shape = (1, len(place), *[1] * (x.ndim - 3), x.ndim - 2)
+    where = place.view(shape).expand(len(x), *shape[1:])
+    found = functional.grid_sample(x, where, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return found.flatten(2)
+
+
+def make(name, targets=(150,), dtype=torch.float64, moved=True, **arguments):
+    torch.manual_seed(0)
+    points = [torch.randn(count, 3) * 50 for count in targets]
+    net = Selector(SHAPES[name], points, width=6, hidden=16, octaves=3, **arguments)
+    if moved:
+        for parameter in net.parameters():
+            parameter.data += 0.7 * torch.randn_like(parameter)
+    return net.to(dtype)
+
+
+def tokens(name, batch=4, dtype=torch.float64):
+    torch.manual_seed(1)
+    local = {n: torch.randn(batch, s.channels, *s.grid, dtype=dtype) for n, s in SHAPES[name].items()}
+    wide = {n: s.global_channels for n, s in SHAPES[name].items() if s.global_channels}
+    return local, {n: torch.randn(batch, channels, dtype=dtype) for n, channels in wide.items()}
+
+
+def with_gradients(net, function, local, global_):
+    """Output, and gradients of a crooked loss with respect to all parameters and tokens."""
+    leaves = [x.clone().requires_grad_() for x in (*local.values(), *global_.values())]
+    local = dict(zip(local, leaves, strict=False))
+    global_ = dict(zip(global_, leaves[len(local) :], strict=True))
+    out = function(net, local, global_)
+    aim = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    found = torch.autograd.grad((out - aim).square().sum(), [*net.parameters(), *leaves], materialize_grads=True)
+    return out, found
+
+
+def fused(sparse):
+    def run(net, local, global_):
+        targets = net.targets[0]
+        return (
+            cells.read(net.tokens(local, global_), net.choose(), targets.weight, net.cells, sparse=sparse)
+            + targets.bias
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize("name", SHAPES)
+def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, monkeypatch):
+    """At first (not `moved`) all targets look at the middle: in odd grids a cell's centre, where slopes jump."""
+    monkeypatch.setattr(cells, "BLOCK", 64)  # three tiles
+    for dtype, bar in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        net, batch = make(name, dtype=dtype, moved=moved), tokens(name, dtype=dtype)
+        slow, slow_gradients = with_gradients(net, plain, *batch)
+        fast, fast_gradients = with_gradients(net, fused(sparse), *batch)
+        assert fast.dtype == dtype
+        torch.testing.assert_close(fast, slow, rtol=bar, atol=bar)
+        for one, other in zip(fast_gradients, slow_gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=bar, atol=bar * max(1.0, other.abs().max().item()))
+
+
+def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
+    monkeypatch.setattr(cells, "BLOCK", 64)
+    net, (local, global_) = make("pictures"), tokens("pictures")
+    edge = torch.tensor([-1.0, -0.999, -0.875, 0.0, 0.125, 0.875, 1.0], dtype=torch.float64)
+    place = torch.cartesian_prod(edge, edge)
+    choice = net.choose()._replace(place=torch.cat([place, net.choose().place])[:150])
+    monkeypatch.setattr(net, "choose", lambda subject=0: choice)
+    torch.testing.assert_close(net(local, global_)[0], plain(net, local, global_), rtol=1e-10, atol=1e-10)
+
+
+def test_no_more_than_a_block_exists_at_once_and_untouched_cells_are_left_out(monkeypatch):
+    seen = []
+    tile = cells._tile
+    monkeypatch.setattr(
+        cells,
+        "_tile",
+        lambda own, columns, *rest: seen.append((len(rest[1]), len(columns))) or tile(own, columns, *rest),
+    )
+    monkeypatch.setattr(cells, "BLOCK", 100 * 4 * 6)
+    net, batch = make("one layer", targets=(950,)), tokens("one layer")
+    net(*batch)[0].sum().backward()
+    assert sum(count for count, _ in seen) == 2 * 950  # forwards and backwards
+    assert max(count for count, _ in seen) == 100
+    assert max(columns for _, columns in seen) <= 40  # of 65
+    assert make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9)[0][1].tolist() == [27, 28, 35, 36, 64]
+
+
+def test_half_precision_is_near(monkeypatch):
+    monkeypatch.setattr(cells, "BLOCK", 64)
+    net, batch = make("pictures", dtype=torch.float32), tokens("pictures", dtype=torch.float32)
+    slow, slow_gradients = with_gradients(net, plain, *batch)
+    largest = max(gradient.norm() for gradient in slow_gradients)  # some are nothing but rounding
+    for sparse in (True, False):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            fast, fast_gradients = with_gradients(net, fused(sparse), *batch)
+        assert fast.dtype == torch.float32
+        assert (fast - slow).norm() < 0.02 * slow.norm()
+        for one, other in zip(fast_gradients, slow_gradients, strict=True):
+            assert (one - other).norm() <= 0.05 * other.norm() + 1e-3 * largest
+
+
+def test_nothing_handed_in_is_changed_and_the_order_of_layers_does_not_matter():
+    net, (local, global_) = make("pictures"), tokens("pictures")
+    before = {name: x.clone() for name, x in local.items()}
+    first, _ = net(local, global_)
+    assert list(local) == list(before)
+    for name, x in local.items():
+        torch.testing.assert_close(x, before[name], rtol=0, atol=0)
+    again, _ = net(dict(reversed(local.items())), dict(reversed(global_.items())))
+    torch.testing.assert_close(again, first, rtol=0, atol=0)
+
+
+def test_subjects_share_the_bottlenecks_and_nothing_else():
+    net, (local, global_) = make("pictures", targets=(20, 30)), tokens("pictures")
+    assert net(local, global_, 0)[0].shape == (4, 20)
+    assert net(local, global_, 1)[0].shape == (4, 30)
+    net(local, global_, 1)[0].sum().backward()
+    assert all(parameter.grad is None for parameter in net.targets[0].parameters())
+    assert all(
+        parameter.grad is not None for part in (net.targets[1], net.bottlenecks) for parameter in part.parameters()
+    )
+
+
+def test_the_batch_does_not_matter():
+    net, (local, global_) = make("pictures"), tokens("pictures", batch=5)
+    whole, _ = net(local, global_)
+    alone, _ = net({n: x[3:4] for n, x in local.items()}, {n: x[3:4] for n, x in global_.items()})
+    torch.testing.assert_close(alone, whole[3:4])
+
+
+def test_grids_of_different_kinds_are_refused():
+    with pytest.raises(ValueError, match="as many axes"):
+        Selector({"a": TokenShape(3, (4, 4)), "b": TokenShape(3, (4,))}, [torch.zeros(2, 3)])
+
+
+def test_at_first_nothing_is_preferred():
+    choice = make("pictures", moved=False).choose()
+    torch.testing.assert_close(choice.place, torch.zeros_like(choice.place))
+    torch.testing.assert_close(choice.layer, torch.full_like(choice.layer, 1 / 4))
+    torch.testing.assert_close(choice.scale, torch.full_like(choice.scale, 1 / 2))
+
+
+def test_penalty_is_the_published_one():
+    net, batch = make("pictures"), tokens("pictures")
+    _, penalty = net(*batch)
+    p, s = net.choose().layer.detach().numpy(), net.choose().scale.detach().numpy()
+    entropy = -(p * np.log(p)).sum(1) / np.log(4)
+    np.testing.assert_allclose(penalty.item(), np.mean((s - 0.5) ** 2) - entropy.mean(), rtol=1e-9)
+
+
+def test_entropy_and_scale_at_their_ends():
+    sure = torch.eye(3, requires_grad=True)
+    layer_entropy(sure).backward()
+    assert layer_entropy(sure).item() == pytest.approx(0, abs=1e-6)
+    assert sure.grad.isfinite().all()
+    assert layer_entropy(torch.full((2, 5), 0.2)).item() == pytest.approx(1)
+    assert layer_entropy(torch.ones(4, 1)).item() == 0
+    assert scale_pull(torch.tensor([0.5, 1.0])).item() == pytest.approx(0.125)
+
+
+def test_decay_is_linear_and_ends():
+    assert [linear_decay(step, 2000) for step in (0, 500, 2000, 5000)] == [1, 0.75, 0, 0]
+    assert linear_decay(0, 0) == 0
+
+
+def test_tokens_are_measured_channel_by_channel_over_places_and_pictures():
+    net, (local, global_) = make("pictures", moved=False), tokens("pictures", batch=12)
+    local["a"][:, 2] = 7.3  # constant
+    local["b"] = local["b"] * 20 + 1000
+    halves = [
+        ({n: x[rows] for n, x in local.items()}, {n: x[rows] for n, x in global_.items()})
+        for rows in (slice(5), slice(5, 12))
+    ]
+    net.standardise(halves)
+    for number, layer in enumerate(("a", "b", "c")):
+        units, flat = net.bottlenecks[number].local_units, local[layer].transpose(0, 1).flatten(1)
+        scale = torch.where(flat.std(1, correction=0) > 1e-8, flat.std(1, correction=0), 1.0)
+        torch.testing.assert_close(units.mean, flat.mean(1))
+        torch.testing.assert_close(units.scale, scale)
+    torch.testing.assert_close(net.bottlenecks[2].global_units.mean, local["c"].mean((0, 2, 3)))
+    torch.testing.assert_close(net.bottlenecks[1].global_units.mean, global_["b"].mean(0))
+
+
+def test_standardise_makes_floats_of_halves_and_keeps_constants():
+    units = Standardise(2)
+    units.set(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]))
+    x = torch.tensor([[[1.5, 2.0], [2.0, 2.0]]], dtype=torch.float16)
+    torch.testing.assert_close(units(x), torch.tensor([[[1.0, 2.0], [0.0, 0.0]]]))
+
+
+def test_position_code():
+    points = torch.tensor([[-1.0, 0.25], [1.0, -0.5], [0.3, 0.3]], dtype=torch.float64)
+    code = octave_code(points, 3).numpy()
+    waves = [
+        wave(math.pi / 2 * 2**k * points[:, a].numpy()) for wave in (np.sin, np.cos) for a in range(2) for k in range(3)
+    ]
+    np.testing.assert_allclose(code, np.stack(waves, 1), atol=1e-12)
+    assert np.abs(code[0] - code[1]).max() > 1  # both ends of an axis differ
+    box = unit_box(torch.tensor([[0.0, 0.0], [10.0, 4.0]]))
+    torch.testing.assert_close(box, torch.tensor([[-1.0, -0.4], [1.0, 0.4]]))
+    torch.testing.assert_close(unit_box(torch.ones(1, 3)), torch.zeros(1, 3))
+
+
+def test_weights_step_further_than_the_rest():
+    net = make("pictures", targets=(20, 30))
+    first, second = net.groups()
+    assert second["rate"] / first["rate"] == pytest.approx(math.sqrt(6))
+    assert {id(p) for g in (first, second) for p in g["params"]} == {id(p) for p in net.parameters()}
+    assert [p.shape for p in second["params"]] == [(20, 6), (30, 6)]
