@@ -46,13 +46,7 @@ def test_filters_are_slaneys() -> None:
 def test_rows_are_means_of_the_plain_formula() -> None:
     recording = noise(2.0)
     samples = recording.sound.samples(0, 2)  # type: ignore[union-attr]
-    settings: dict[str, Any] = {
-        "window": "hann",
-        "nperseg": 400,
-        "noverlap": 240,
-        "detrend": False,
-        "scaling": "spectrum",
-    }
+    settings: dict[str, Any] = {"window": "hann", "nperseg": 400, "noverlap": 240, "detrend": False}
     _, _, magnitude = spectrogram(samples, 16_000, mode="magnitude", scaling="spectrum", **settings)
     power = np.log10(np.maximum(magnitude.T**2 @ mel_filters(64, 50.0, 8000.0, 400, 16_000).T, 1e-10))
     assert power.shape == (198, 64)
