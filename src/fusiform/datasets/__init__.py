@@ -1,6 +1,7 @@
 """Datasets give stimuli and responses, each from one file and found by name. Importing this imports no torch."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from fusiform.datasets.base import Card, Dataset, Sampled, check_agreed, locate
@@ -8,20 +9,33 @@ from fusiform.datasets.fetch import card, fetch, fetchable
 from fusiform.errors import SettingsError
 from fusiform.registry import did_you_mean, find
 
-__all__ = ["Card", "Dataset", "Sampled", "card", "check_agreed", "fetch", "fetchable", "load_dataset", "locate"]
+__all__ = [
+    "Card",
+    "Dataset",
+    "Sampled",
+    "card",
+    "check_agreed",
+    "fetch",
+    "fetchable",
+    "load_dataset",
+    "locate",
+    "with_agreement",
+]
 
 
 def load_dataset(name: str, **arguments: Any) -> Dataset:
-    """Make a dataset by its registered name; no file is read yet.
+    """Make a dataset by its registered name; no file of data is read yet.
 
     Args:
-        name: such as `"alice"`, or a plug-in's.
+        name: such as `"alice"`, a plug-in's, or `"folder:PATH"` or `"path/to/dataset.yaml"` for data of one's own.
         arguments: of its constructor, such as `sphere="10mm"`.
 
     Raises:
         UnknownNameError: no such dataset.
         SettingsError: the dataset does not take such an argument.
     """
+    if own := _own(name):
+        name, arguments = "folder", {"path": own, **arguments}
     make = find("dataset", name)
     known = list(inspect.signature(make).parameters)
     if unknown := [argument for argument in arguments if argument not in known]:
@@ -29,5 +43,29 @@ def load_dataset(name: str, **arguments: Any) -> Dataset:
             f"dataset {name!r} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], known)}; "
             f"it takes: {', '.join(known) or 'none'}"
         )
+    if missing := [argument for argument in _needed(make) if argument not in arguments]:
+        raise SettingsError(f"dataset {name!r} needs the argument {missing[0]!r}{_EXAMPLE.get(name, '')}")
     dataset: Dataset = make(**arguments)
     return dataset
+
+
+def with_agreement(arguments: Mapping[str, Any] | None, i_have_agreed: bool) -> dict[str, Any]:
+    """Arguments of a dataset, with the user's word that the data's agreement was accepted where it was given."""
+    return {**(arguments or {}), **({"i_have_agreed": True} if i_have_agreed else {})}
+
+
+_EXAMPLE = {"folder": "; name it by its description: path/to/dataset.yaml, or folder:PATH"}
+
+
+def _own(name: str) -> str:
+    """The description that a name stands for; nothing where it is the name of a dataset."""
+    if name.startswith("folder:"):
+        return name.removeprefix("folder:")
+    return name if name.endswith((".yaml", ".yml")) else ""
+
+
+def _needed(make: Any) -> list[str]:
+    """Arguments without a default."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = inspect.signature(make).parameters.values()
+    return [one.name for one in parameters if one.kind in kinds and one.default is inspect.Parameter.empty]

@@ -98,7 +98,8 @@ class Sampled:
         Raises:
             IndexError: there is no such sample.
         """
-        return self._view(subject, part, rois).raw(number)
+        view: TorchView = self._view(subject, part, rois)
+        return view.raw(number)
 
     def torch(
         self: Any,
@@ -250,4 +251,3 @@ def check_finite(values: NDArray[Any], path: Path | str) -> None:
     if len(bad):
         place = ", ".join(map(str, bad[0].tolist()))
         raise DataError(f"{path} holds {len(bad)} NaN or infinite values, the first at [{place}]; {_AGAIN}")
-

@@ -20,7 +20,7 @@ from fusiform.errors import FetchError, UnknownNameError
 from fusiform.files import data_folders
 from fusiform.registry import find, names, unknown
 
-__all__ = ["card", "fetch", "fetchable"]
+__all__ = ["card", "check_files", "fetch", "fetchable"]
 
 SERVER = "https://raw.githubusercontent.com"
 ATTEMPTS, PAUSE, TIMEOUT = 4, 1.0, 30.0  # tries per file; seconds before the second try, doubled each time; seconds
@@ -100,13 +100,13 @@ def fetch(name: str, folder: Path | str | None = None, *, progress: bool = True)
 
     Raises:
         UnknownNameError: nothing of that name can be fetched.
-        FetchError: a server cannot be reached or lacks a file, a file is not what it should be, or it cannot be
-            written. Whatever came stays; running again goes on from there.
+        FetchError: the data are shared under an agreement (the message says where to apply), a server cannot be
+            reached or lacks a file, a file is not what it should be, or it cannot be written. Whatever came stays;
+            running again goes on from there.
     """
     from tqdm import tqdm
 
-    if name not in fetchable():
-        raise UnknownNameError(unknown("dataset to fetch", name, fetchable()))
+    _check_open(name, Path(folder or data_folders()[0]).expanduser())
     target, sources = Path(folder or data_folders()[0]).expanduser() / name, _sources(name)
     with tqdm(total=sum(s.bytes for s in sources), desc=name, unit="B", unit_scale=True, disable=not progress) as bar:
         done = 0
@@ -116,6 +116,45 @@ def fetch(name: str, folder: Path | str | None = None, *, progress: bool = True)
             done += source.bytes
             bar.update(done - bar.n)  # what was here already, or came twice
     return target
+
+
+def check_files(name: str) -> list[tuple[str, bool]]:
+    """What is to be said of the files of a dataset, and whether it is well; nothing where no checksums are published.
+
+    Every file that is here is compared with its published length and SHA-256.
+    """
+    if name not in fetchable():
+        return []
+    folders = [folder / name for folder in data_folders()]
+    found = {
+        source.file: next((place for f in folders if (place := f / source.file).is_file()), None)
+        for source in _sources(name)
+    }
+    wrong = [source for source in _sources(name) if (path := found[source.file]) and not _is_right(path, source)]
+    said = [
+        (f"{found[source.file]} has not the published SHA-256 {source.sha256}; {_DELETE.format(name=name)}", False)
+        for source in wrong
+    ]
+    here = sum(path is not None for path in found.values())
+    return [*said, (f"{here} of {len(found)} files are here, {here - len(wrong)} with the published SHA-256", True)]
+
+
+_DELETE = "delete it and run: fusiform fetch {name}"
+
+
+def _check_open(name: str, folder: Path) -> None:
+    """Refuse what is not to be fetched: nothing is known of it, or it is shared under an agreement only."""
+    if name in fetchable():
+        return
+    if name not in names("dataset"):
+        raise UnknownNameError(unknown("dataset to fetch", name, fetchable()))
+    about = card(name)
+    if not about.agreement:
+        raise FetchError(f"there is nothing to fetch for dataset {name!r}; use it as it is")
+    raise FetchError(
+        f"{name!r} is shared under an agreement, so it is not fetched for you: apply at {about.agreement}, put the "
+        f"files into {folder / name} as docs/datasets.md says they lie, and check them with: fusiform doctor {name}"
+    )
 
 
 def _rows() -> list[dict[str, str]]:
