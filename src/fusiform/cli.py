@@ -119,8 +119,14 @@ RECIPES = {
     "encode": "Predict every target's response from what was shown, and map how well each layer does.",
     "decode": "Predict features of what was shown from the responses, and find it among others.",
 }
+SHELF = {
+    "export": ("export_set", "Write stored features in another layout, for other programs."),
+    "import": ("import_set", "Take features that another program wrote into the store."),
+}
 for verb, summary in RECIPES.items():
     app.command(f"fusiform.recipes.{verb}:{verb}", name=verb, help=summary)
+for verb, (function, summary) in SHELF.items():
+    app.command(f"fusiform.recipes.shelf:{function}", name=verb, help=summary)
 
 
 @app.meta.default
@@ -149,9 +155,18 @@ def _lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
     for key, value in facts.items():
         if isinstance(value, Mapping):
             lines += [f"{indent}{key}", *_lines(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            lines += [f"{indent}{key}", *(f"{indent}  {line}" for line in _table(value))]
         elif value is not None:
             lines.append(f"{indent}{key}: {_text(value)}")
     return lines
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows with the same keys, as columns with a heading."""
+    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
 
 
 def _text(value: Any) -> str:
@@ -161,14 +176,20 @@ def _text(value: Any) -> str:
 
 
 @app.command(name="list")
-def list_(kind: str | None = None, /) -> dict[str, Any]:
-    """List what can be named: datasets, backbones, models, metrics and presets.
+def list_(kind: str | None = None, /, *, store: str | None = None) -> dict[str, Any]:
+    """List what can be named: datasets, backbones, models, metrics and presets; or the features in a store.
 
     Parameters
     ----------
     kind
-        one of: dataset, backbone, model, metric, preset (default: all)
+        one of: dataset, backbone, model, metric, preset (default: all of these), or features
+    store
+        folder or address of the features (default: features in the cache folder)
     """
+    if kind == "features":
+        from fusiform.recipes.shelf import stored
+
+        return stored(store)
     from fusiform.recipes.recipe import preset_names
 
     found = {f"{known}s": names(known) for known in KINDS} | {"presets": preset_names()}
@@ -181,7 +202,8 @@ def list_(kind: str | None = None, /) -> dict[str, Any]:
 
 
 def _unknown_kind(kind: str, found: Mapping[str, Any]) -> FusiformError:
-    return UnknownNameError(f"cannot list {kind!r}{did_you_mean(kind, found)}; there are: {', '.join(found)}")
+    known = [*found, "features"]
+    return UnknownNameError(f"cannot list {kind!r}{did_you_mean(kind, known)}; there are: {', '.join(known)}")
 
 
 @app.command
@@ -217,7 +239,10 @@ def extract(
     batch_size: int = 32,
     shard: str = "0/1",
     device: str = "auto",
-    store: Path | None = None,
+    views: int = 0,
+    seed: int = 0,
+    on_error: str = "stop",
+    store: str | None = None,
     verify: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
@@ -235,19 +260,26 @@ def extract(
     layers
         keep these only
     reduce
-        what to keep of each layer's grid: mean, cls, pool:HxW (default: all of it)
+        what to keep of each layer: mean, cls or pool:HxW of its grid, project:DIM or pca:DIM of its rows, or several
+        joined by +, such as mean+pca:64 (default: all of it)
     dtype
-        of the stored numbers
+        of the stored numbers: float32, float16, bfloat16
     batch_size
         stimuli in one forward pass; never changes the numbers
     shard
         i/n: do the i-th of n parts (from 0), so that n jobs can share the work
     device
         auto, cpu, cuda, cuda:1
+    views
+        augmented views of each picture, as rows beside its own
+    seed
+        of the views
+    on_error
+        what to do with a stimulus that will not load: stop, or skip it and say so
     store
-        folder of the feature store (default: features in the cache folder)
+        folder of the feature store, or an address such as s3://bucket/features (default: features in the cache folder)
     verify
-        compare everything stored with its checksums first, and extract again what is damaged
+        compare what is stored with its checksums first, and extract again what is damaged
     dataset_args
         key=value,...: arguments of the dataset
     backbone_args
@@ -265,6 +297,9 @@ def extract(
         batch_size=batch_size,
         shard=_share(shard),
         device=device,
+        views=views,
+        seed=seed,
+        on_error=on_error,
         store=store,
         verify=verify,
         dataset_args=dataset_args,
@@ -278,3 +313,4 @@ def _share(text: str) -> tuple[int, int]:
     if not (slash and number.isdecimal() and count.isdecimal()):
         raise SettingsError(f"--shard is {text!r}; wanted i/n, such as 0/8 for the first of eight shares")
     return int(number), int(count)
+

@@ -133,9 +133,10 @@ def pair(
 ) -> Pairs:
     """Give every sample the features of what was shown then.
 
-    Stimuli without time are matched by id, and repeats share a row. In a time series the sample at `time` t reads, for
-    each lag L, the feature row nearest to t - L seconds of the same stimulus (`timing.row_at`); with a window W, the
-    mean of the rows from there up to W seconds later. A row before the stimulus began is its first row.
+    Stimuli without time are matched by id, and repeats share a row; of pictures with several views, the mean over these
+    is read. In a time series the sample at `time` t reads, for each lag L, the feature row nearest to t - L seconds of
+    the same stimulus (`timing.row_at`); with a window W, the mean of the rows from there up to W seconds later. A row
+    before the stimulus began is its first row.
 
     Args:
         features: of one source, or a mapping source -> features (each at its own rate).

@@ -16,6 +16,7 @@ from fusiform.errors import DataError, SettingsError
 from fusiform.features.blocks import Block
 from fusiform.features.forward import Forward
 from fusiform.features.hooks import weights_digest
+from fusiform.features.loading import Loader
 from fusiform.features.reduce import reduction
 from fusiform.features.tokens import Backbone
 
@@ -107,7 +108,7 @@ def _behaviour(backbone: Backbone, stimuli: Stimuli) -> list[str]:
     if len(stimuli) < 2:
         raise SettingsError(f"got {len(stimuli)} stimuli to check {backbone.name!r} with; wanted two at least")
     everything, cpu = reduction(None), torch.device("cpu")
-    together = Forward(stimuli, backbone, None, everything, np.dtype(np.float32), len(stimuli), cpu)
+    together = Forward(Loader(stimuli, backbone), None, everything, "float32", len(stimuli), cpu)
     one_by_one, ids = replace(together, batch_size=1), stimuli.ids
     try:
         first = together.block(ids)

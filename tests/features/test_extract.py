@@ -57,7 +57,7 @@ class TestBatches:
         shown = capsys.readouterr().err
         assert "extract pixels: 100%" in shown
         assert "7/7" in shown
-        assert "stimulus/s" in shown
+        assert " images/s" in shown
         extract(pictures(2), Pixels(4))
         assert not capsys.readouterr().err
 

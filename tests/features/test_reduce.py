@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusiform.errors import SettingsError
-from fusiform.features.reduce import reduction
+from fusiform.features.reduce import Steps, reduction, steps_of
 from fusiform.features.tokens import Tokens
 
 TOKENS = Tokens(
@@ -51,3 +51,32 @@ def test_pool_never_makes_a_grid_larger() -> None:
 def test_unknown_reductions_say_what_there_is(name: str) -> None:
     with pytest.raises(SettingsError, match=r"unknown reduction .*; there are: mean, cls, pool:HxW"):
         reduction(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "spelled"),
+    [
+        (None, Steps(), None),
+        ("mean", Steps("mean"), "mean"),
+        ("pool:2x3", Steps("pool:2x3"), "pool:2x3"),
+        ("project:64", Steps(None, 64), "project:64:0"),
+        ("pool:8x8+project:64:7", Steps("pool:8x8", 64, 7), "pool:8x8+project:64:7"),
+        ("mean+pca:16", Steps("mean", pca=16), "mean+pca:16"),
+        ("cls+project:32+pca:16", Steps("cls", 32, 0, 16), "cls+project:32:0+pca:16"),
+        ("pca:3", Steps(pca=3), "pca:3"),
+    ],
+)
+def test_steps_are_joined_in_their_order(name: str | None, steps: Steps, spelled: str | None) -> None:
+    assert steps_of(name) == steps
+    assert steps.name == spelled
+    assert steps_of(spelled) == steps
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "+", "mean+", "+mean", "mean+mean", "pca:4+mean", "pca:4+project:3", "project:4+mean", "pca", "pca:0",
+     "project", "project:0", "project:4:", "meanpca:4", "mean+cls", "pool:0x8+pca:2", "mean pca:4"],
+)  # fmt: skip
+def test_steps_that_cannot_be_say_what_there_is(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"unknown reduction .*; there are: mean, cls, pool:HxW .*pca:DIM"):
+        steps_of(name)

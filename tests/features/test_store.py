@@ -1,30 +1,35 @@
 """The feature store: keys, resuming, damage, reading."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import zarr
+from PIL import Image
 from torch import Tensor
 
 from fusiform.data import Stimuli
-from fusiform.errors import DataError, StoreError
-from fusiform.features import extract as extract_module
+from fusiform.errors import DataError, MissingExtraError, SettingsError, StoreError
+from fusiform.features import blockfiles, filling
 from fusiform.features.audio import Tracks
+from fusiform.features.blocks import Block
 from fusiform.features.extract import extract
 from fusiform.features.image import Pixels
 from fusiform.features.language import Words
 from fusiform.features.preprocess import Picture
-from fusiform.features.store import Entry, FeatureStore, key_of
+from fusiform.features.store import Entry, FeatureStore, digest_of, key_of
 from fusiform.features.tokens import Backbone, Tokens, as_backbone, hook_layers
 
 Pictures = Callable[[int], Stimuli]
@@ -32,7 +37,7 @@ Pictures = Callable[[int], Stimuli]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract_module, "_BLOCK_STIMULI", 4)
+    monkeypatch.setattr(filling, "_BLOCK_STIMULI", 4)
 
 
 @pytest.fixture
@@ -232,15 +237,12 @@ class TestResuming:
     def test_a_full_disk_leaves_nothing_half_written(
         self, store: FeatureStore, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from fusiform.features import store as store_module
-
-        def full(folder: Path, block: Any) -> None:
-            folder.mkdir()
-            (folder / "zarr.json").write_text("half")
+        def full(block: Any, **_: Any) -> Iterator[tuple[str, bytes]]:
+            yield "pixels/zarr.json", b"half"
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "write_block", full)
+            patch.setattr(blockfiles, "block_files", full)
             with pytest.raises(StoreError, match=r"cannot write block 0 .*No space left on device.*disk has room"):
                 extract(pictures(6), Pixels(4), store)
         assert list((only(store).folder / "blocks").iterdir()) == []
@@ -367,23 +369,174 @@ def test_making_a_store_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_a_hundred_thousand_rows_open_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_thousand_rows_open_fast(store: FeatureStore) -> None:
     """Reading 391 marks of 256 stimuli and 12 layers is what start-up costs; it must stay well below a second."""
-    import time
-
-    from fusiform.features.blockfiles import canonical, read_mark, sha256
-
-    files = {f"layer{number}/c/0": {"bytes": 1, "sha256": "0" * 64} for number in range(24)}
-    arrays = {f"layer{number}": [256, 768] for number in range(12)}
-    for number in range(391):
-        stimuli = [f"nsd-{number * 256 + row}" for row in range(256)]
-        mark = {"stimuli": stimuli, "rows": [1] * 256, "onsets": [0.0] * 256, "arrays": arrays, "files": files}
-        (tmp_path / str(number)).mkdir()
-        text = json.dumps({"attributes": {**mark, "digest": sha256(canonical(mark))}})
-        (tmp_path / str(number) / "zarr.json").write_text(text)
+    ids = [f"nsd-{number}" for number in range(100_000)]
+    layers = {f"layer{number}": np.zeros((256, 2), np.float32) for number in range(12)}
+    key = {"backbone": "many", "stimuli": digest_of(ids), "dtype": "float32"}
+    entry = store.begin(key, ids, 256, None, False)
+    for number in range(len(entry)):
+        some = entry.ids(number)
+        arrays = {layer: values[: len(some)] for layer, values in layers.items()}
+        entry.write(number, Block(some, [1] * len(some), [0.0] * len(some), arrays))
     began = time.perf_counter()
-    assert all(read_mark(tmp_path / str(number)) for number in range(391))
+    found = store.features(store.names()[0])
     assert time.perf_counter() - began < 5  # generous: other jobs may share the machine
+    assert (len(found), found.arrays["layer3"].shape) == (100_000, (100_000, 2))
+
+
+class TestAddresses:
+    """A store that is no folder: what commits a block is its mark, written last."""
+
+    @pytest.fixture
+    def remote(self) -> Iterator[FeatureStore]:
+        yield FeatureStore("memory://features")
+        fsspec.filesystem("memory").rm("/features", recursive=True)
+
+    def test_holds_what_a_folder_holds(
+        self, remote: FeatureStore, store: FeatureStore, backbone: Backbone, pictures: Pictures
+    ) -> None:
+        for place in (remote, store):
+            extract(pictures(10), backbone, place, dtype="bfloat16")
+        assert remote.names() == store.names()
+        there = fsspec.filesystem("memory").find("/features")
+        assert [path.removeprefix("/features/") for path in there] == sorted(contents(store.folder))
+        one, two = (place.features(place.names()[0]) for place in (remote, store))
+        pd.testing.assert_frame_equal(one.index, two.index)
+        for layer, array in one.arrays.items():
+            np.testing.assert_array_equal(array[[7, 1, 9]], two.arrays[layer][[7, 1, 9]])
+
+    def test_a_block_without_its_mark_is_none(self, remote: FeatureStore, pictures: Pictures) -> None:
+        extract(pictures(10), Pixels(4), remote)
+        system, block = fsspec.filesystem("memory"), f"/features/{remote.names()[0]}/blocks/00001"
+        whole = {path: system.cat_file(path) for path in system.find(block)}
+        system.rm_file(f"{block}/zarr.json")
+        with pytest.raises(StoreError, match=r"block 1 of memory://features/pixels-\w+ is damaged"):
+            remote.features(remote.names()[0])
+        Never.seen = 0
+        extract(pictures(10), Never(4), remote)
+        assert Never.seen == 4 + 1
+        assert {path: system.cat_file(path) for path in system.find(block)} == whole
+
+    def test_damage_is_found_and_mended(self, remote: FeatureStore, pictures: Pictures) -> None:
+        wanted = extract(pictures(10), Pixels(4), remote).arrays["pixels"][:]
+        system = fsspec.filesystem("memory")
+        chunk = next(path for path in system.find("/features") if "00002/pixels/c/" in path)
+        data = system.cat_file(chunk)
+        system.pipe_file(chunk, data[:50] + b"?" + data[51:])
+        with pytest.raises(StoreError, match=r"block 2 of .*verify"):
+            remote.features(remote.names()[0]).arrays["pixels"][:]
+        found = extract(pictures(10), Pixels(4), remote, verify=True)
+        np.testing.assert_array_equal(found.arrays["pixels"][:], wanted)
+
+    def test_has_no_folder(self, remote: FeatureStore) -> None:
+        remote.place.put("x", b"")
+        with pytest.raises(StoreError, match="memory://features is no folder"):
+            _ = remote.folder
+
+
+class TestSkipping:
+    @staticmethod
+    def broken(pictures: Pictures, *bad: str) -> Stimuli:
+        """Ten pictures, some of which PIL cannot read."""
+
+        def load(id: str) -> Any:
+            return Image.open(io.BytesIO(b"no picture")) if id in bad else pictures(10).loader(id)
+
+        return Stimuli("toys", "image", pictures(10).table, load)
+
+    @pytest.mark.parametrize("bad", [("im5",), ("im0",), ("im4", "im5", "im6", "im7"), ("im0", "im1", "im2", "im3")])
+    def test_what_will_not_load_has_no_rows_and_is_named(
+        self, store: FeatureStore, pictures: Pictures, bad: tuple[str, ...]
+    ) -> None:
+        stimuli = self.broken(pictures, *bad)
+        whole = extract(pictures(10), Pixels(4)).arrays["pixels"]
+        for place in (None, store, store):
+            with pytest.warns(UserWarning, match=rf"{len(bad)} of 10 stimuli were skipped: '{bad[0]}' \(Unidentif"):
+                found = extract(stimuli, Pixels(4), place, on_error="skip", batch_size=3)
+            kept = [number for number in range(10) if f"im{number}" not in bad]
+            assert found.index["stimulus"].tolist() == [f"im{number}" for number in kept]
+            assert list(found.skipped) == list(bad)
+            np.testing.assert_array_equal(found.arrays["pixels"], np.asarray(whole)[kept])
+        assert only(store).summary()["skipped"] == len(bad)
+
+    def test_shards_and_resumed_runs_skip_the_same_and_leave_the_same_bytes(
+        self, tmp_path: Path, pictures: Pictures
+    ) -> None:
+        stimuli, one, two = (
+            self.broken(pictures, "im1", "im6"),
+            FeatureStore(tmp_path / "1"),
+            FeatureStore(tmp_path / "2"),
+        )
+        with pytest.warns(UserWarning, match="2 of 10"):
+            extract(stimuli, Pixels(4), one, on_error="skip")
+        for shard, said in (((1, 2), "1 of 10 .*'im6'"), ((0, 2), "1 of 10 .*'im1'")):
+            with pytest.warns(UserWarning, match=said):
+                extract(stimuli, Pixels(4), two, on_error="skip", shard=shard)
+        assert contents(one.folder) == contents(two.folder)
+
+    def test_stopping_is_the_default_and_takes_no_gaps(self, store: FeatureStore, pictures: Pictures) -> None:
+        with pytest.raises(DataError, match=r"'im5' .*UnidentifiedImageError.*on_error='skip'"):
+            extract(self.broken(pictures, "im5"), Pixels(4), store)
+        with pytest.warns(UserWarning, match="skipped"):
+            extract(self.broken(pictures, "im5"), Pixels(4), store, on_error="skip")
+        with pytest.raises(DataError, match="'im5'"):
+            extract(self.broken(pictures, "im5"), Pixels(4), store)
+        Never.seen = 0
+        repaired = extract(pictures(10), Never(4), store)  # the picture was repaired
+        assert (len(repaired), repaired.skipped, Never.seen) == (10, {}, 4 + 1)
+
+    def test_the_gap_stays_where_skipping_goes_on(self, store: FeatureStore, pictures: Pictures) -> None:
+        with pytest.warns(UserWarning, match="skipped"):
+            extract(self.broken(pictures, "im5"), Pixels(4), store, on_error="skip")
+        with pytest.warns(UserWarning, match="skipped"):
+            assert len(extract(pictures(10), Pixels(4), store, on_error="skip")) == 9
+
+    def test_nothing_left_is_an_error(self, store: FeatureStore, pictures: Pictures) -> None:
+        stimuli = self.broken(pictures, *pictures(10).ids)
+        for place in (store, None):
+            with pytest.raises(DataError, match=r"none of 10 stimuli could be loaded, e\.g\. 'im0' \(Unidentified"):
+                extract(stimuli, Pixels(4), place, on_error="skip")
+
+    def test_mistakes_of_settings_are_not_skipped(self, pictures: Pictures) -> None:
+        def load(id: str) -> Any:
+            raise MissingExtraError("install it")
+
+        with pytest.raises(MissingExtraError):
+            extract(Stimuli("toys", "image", pictures(2).table, load), Pixels(4), on_error="skip")
+        with pytest.raises(SettingsError, match=r"unknown on_error 'skp' .did you mean 'skip'"):
+            extract(pictures(2), Pixels(4), on_error="skp")  # type: ignore[arg-type]
+
+
+class TestHalfPrecision:
+    def test_bfloat16_comes_back_as_memory_has_it(
+        self, store: FeatureStore, backbone: Backbone, pictures: Pictures
+    ) -> None:
+        stored, held = (extract(pictures(10), backbone, place, dtype="bfloat16") for place in (store, None))
+        whole = extract(pictures(10), backbone)
+        for layer, array in stored.arrays.items():
+            wanted = torch.from_numpy(np.asarray(whole.arrays[layer])).to(torch.bfloat16).float().numpy()
+            assert (array.dtype, array[:2].dtype) == (np.float32, np.float32)
+            np.testing.assert_array_equal(array, held.arrays[layer])
+            np.testing.assert_allclose(array, wanted, rtol=1e-2)  # a forward pass has noise of its own
+
+    def test_takes_half_the_room(self, store: FeatureStore, pictures: Pictures) -> None:
+        for dtype in ("float32", "float16", "bfloat16"):
+            extract(pictures(10), Pixels(12), store, dtype=dtype)  # type: ignore[arg-type]
+        size = {
+            store.entry(name).manifest["key"]["dtype"]: store.entry(name).summary()["bytes"] for name in store.names()
+        }
+        assert size["float32"] > 1.6 * size["float16"]
+        assert abs(size["bfloat16"] / size["float16"] - 1) < 0.02
+
+    def test_what_it_cannot_hold_is_named(self, pictures: Pictures) -> None:
+        class Bright(Pixels):
+            def get_tokens(self, x: Tensor) -> Tokens:
+                return Tokens({"bright": 3.4e38 * (1 + 0 * x)}, {})
+
+        extract(pictures(2), Bright(4))
+        with pytest.raises(DataError, match="'bright' of 'pixels' is not finite for stimulus 'im0'"):
+            extract(pictures(2), Bright(4), dtype="bfloat16")
 
 
 TWO = """

@@ -18,13 +18,13 @@ import pandas as pd
 from PIL import Image
 
 from fusiform.data import Stimuli
-from fusiform.features import extract as extract_module
+from fusiform.features import filling
 from fusiform.features.extract import extract
 from fusiform.features.image import Pixels
 from fusiform.features.store import FeatureStore
 
 PICTURES, KILLS = 320, 20
-extract_module._BLOCK_STIMULI = 4  # many blocks, so that kills fall between and within them
+filling._BLOCK_STIMULI = 4  # many blocks, so that kills fall between and within them
 
 
 def load(id: str) -> Image.Image:

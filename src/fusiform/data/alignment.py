@@ -59,12 +59,13 @@ class Reach:
             raise AlignmentError(
                 f"lags {tuple(self.lags)} and window {self.window} need features with a rate; these have no time"
             )
-        known = pd.Index(_ids(features.index))
+        known = pd.Index(_ids(features.index))[:: _views(features)]
         if not known.is_unique:
             raise AlignmentError(f"stimulus {known[known.duplicated()][0]!r} has several feature rows but no rate")
         index = known.get_indexer(pd.Index(_ids(samples)))
         _check_found(index >= 0, samples)
-        return np.asarray(index, dtype=np.int64)[:, None, None]
+        views = np.arange(_views(features))  # all of a picture: their mean is taken, as over a window
+        return np.asarray(index[:, None, None] * len(views) + views, dtype=np.int64)
 
     def _by_time(self, features: Features, rate: float, samples: pd.DataFrame) -> NDArray[np.int64]:
         own = _times(samples)  # [N, 1, 1]
@@ -92,6 +93,17 @@ class Reach:
 
 def _is_seconds(value: object) -> bool:
     return isinstance(value, Real) and bool(np.isfinite(float(value)))
+
+
+def _views(features: Features) -> int:
+    """Rows of a stimulus without time: 1, or the number of its views."""
+    if "view" not in features.index or not len(features):
+        return 1
+    views, ids = int(features.index["view"].max()) + 1, _ids(features.index).to_numpy()
+    counted = np.array_equal(features.index["view"], np.arange(len(features)) % views)
+    if not counted or not np.array_equal(ids, np.repeat(ids[::views], views)):
+        raise AlignmentError(f"the views of pictures are not 0 to {views - 1} for each, one after another")
+    return views
 
 
 def _ids(table: pd.DataFrame) -> "pd.Series[str]":

@@ -1,7 +1,7 @@
 """Features: what a network says of stimuli, a row per stimulus or per moment of one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,11 +20,13 @@ class Features:
     """A read view of features: M rows, an array per layer.
 
     Args:
-        index: M rows with the column `stimulus` and, where rows have a time, `start` (seconds of the stimulus, at which
-            the row begins). The rows of one stimulus stand together, in the order of time.
+        index: M rows with the column `stimulus`; where rows have a time, `start` (seconds of the stimulus, at which the
+            row begins); where they are views of a picture, `view` (0 is the picture as it is). The rows of one
+            stimulus stand together, in the order of time.
         arrays: layer -> [M, ...], read on demand.
         rate: rows per second (Hz); None where stimuli do not unfold in time.
         convolved: the layers that already went through a haemodynamic response.
+        skipped: stimuli that have no rows because they would not load, each with the reason.
 
     Raises:
         DataError: arrays and index differ in rows, a column is missing, or the times contradict the rate.
@@ -34,6 +36,7 @@ class Features:
     arrays: Mapping[str, Array]
     rate: float | None = None
     convolved: frozenset[str] = frozenset()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for layer, array in self.arrays.items():

@@ -1,73 +1,62 @@
-"""A block on disk: a zarr v3 group with an array per layer, whose attributes are its mark.
+"""The files of a block: a zarr v3 group with an array per layer, whose attributes are its mark.
 
-The mark names the stimuli and their rows, the arrays, and the size and SHA-256 of every file; a digest guards the mark
-itself. It is written last. Chunks are not compressed (features hardly shrink, and these bytes do not depend on the
-version of a compressor) and carry a CRC32C each, which every read checks.
+The mark names the stimuli and their rows, those that were skipped and why, the arrays, and the size and SHA-256 of
+every file; a digest guards the mark itself. It is the last file to be written, and a block without it is no block.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiform.features.blocks import Block
-from fusiform.files import read_json
+from fusiform.errors import StoreError
+from fusiform.features.blocks import Block, Joined
+from fusiform.features.places import Place
+from fusiform.features.shards import Shard
 
-__all__ = ["canonical", "changed_files", "read_mark", "read_rows", "sha256", "write_block"]
+__all__ = ["AGAIN", "MARK", "BlockFiles", "block_files", "canonical", "read_mark", "sha256"]
 
-_CHUNK_BYTES = 1 << 17  # the least that one random read costs
+MARK = "zarr.json"
+AGAIN = "move the folder away and extract again"
+_VERIFY = "run extract again with the same settings and --verify (verify=True in Python) to make it anew"
 
 
-def write_block(folder: Path, block: Block) -> None:
-    """Write a block into a folder of its own; a block of the same rows is always the same bytes."""
-    import zarr
-
-    group = zarr.open_group(store=folder, mode="w", zarr_format=3)
+def block_files(block: Block, *, bfloat16: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Every file of a block and what it holds, the mark last; a block of the same rows is always the same bytes."""
+    written: dict[str, dict[str, Any]] = {}
     for layer, values in block.arrays.items():
-        _write_array(group, _file_name(layer), values)
+        for name, data in Shard.of(values, bfloat16).files(values):
+            file = array_file(layer, name)
+            written[file] = {"bytes": len(data), "sha256": sha256(data)}
+            yield file, data
     mark: dict[str, Any] = {
         "stimuli": list(block.stimuli),
         "rows": list(block.rows),
         "onsets": list(block.onsets),
+        **({"skipped": dict(block.skipped)} if block.skipped else {}),
         "arrays": {layer: list(values.shape) for layer, values in block.arrays.items()},
-        "files": {name: _written(folder / name) for name in _files(folder)},
+        "files": dict(sorted(written.items())),
     }
-    group.attrs.put({**mark, "digest": sha256(canonical(mark))})
+    yield MARK, _group({**mark, "digest": sha256(canonical(mark))})
 
 
-def read_mark(folder: Path) -> dict[str, Any] | None:
+def read_mark(data: bytes | None) -> dict[str, Any] | None:
     """What a block says of itself; None where there is no block, or its mark is damaged."""
     try:
-        mark = dict(read_json(folder / "zarr.json")["attributes"])
+        mark = dict(json.loads(data or b"")["attributes"])
         digest = mark.pop("digest")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return mark if digest == sha256(canonical(mark)) else None
 
 
-def changed_files(folder: Path, mark: Mapping[str, Any], *, deep: bool) -> list[str]:
-    """The files of a block that are missing or of another size (`deep`: or content) than its mark says."""
-    return [name for name, written in mark["files"].items() if not _same(folder / name, written, deep=deep)]
-
-
-def read_rows(folder: Path, layer: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Ascending rows [n] of one layer of a block, [n, ...].
-
-    Raises:
-        OSError, ValueError, KeyError: it is damaged.
-    """
-    array = _open_array(folder / _file_name(layer))
-    if not (folder / _file_name(layer) / "c" / "/".join("0" * array.ndim)).exists():
-        raise FileNotFoundError("its only file is missing")  # of which zarr would make zeros
-    if rows[-1] - rows[0] == len(rows) - 1:  # neighbours: one slice is read faster than single rows
-        return np.asarray(array[int(rows[0]) : int(rows[-1]) + 1])
-    return np.asarray(array.oindex[rows])
+def array_file(layer: str, name: str) -> str:
+    """A file of a layer's array; the layer's name is that of a folder, in which `/` is written %2F."""
+    return f"{quote(layer, safe=' ,()[]')}/{name}"
 
 
 def canonical(value: Any) -> bytes:
@@ -80,48 +69,115 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
-    from zarr.codecs import Crc32cCodec
-
-    rows, rest = len(values), values.shape[1:]
-    step = max(1, min(rows, _CHUNK_BYTES // max(1, values[:1].nbytes)))  # rows per chunk
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=(step, *rest),
-        shards=(-(-rows // step) * step, *rest),  # all chunks in one file
-        compressors=[Crc32cCodec()],
-        fill_value=0,
-        config={"write_empty_chunks": True},  # a chunk of zeros is data, not absence
-    )
-    array[...] = values
-
-
-@lru_cache(maxsize=1 << 14)
-def _open_array(path: Path) -> Any:
+def _group(attributes: Mapping[str, Any]) -> bytes:
     import zarr
+    from zarr.storage import MemoryStore
 
-    return zarr.open_array(store=path, mode="r")
-
-
-def _files(folder: Path) -> list[str]:
-    """Every file of the arrays, relative and sorted; not the group's own, which holds the mark."""
-    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/**/*") if file.is_file())
+    files: dict[str, Any] = {}
+    zarr.create_group(MemoryStore(files), attributes=dict(attributes), zarr_format=3)
+    return bytes(files[MARK].to_bytes())
 
 
-def _written(file: Path) -> dict[str, Any]:
-    return {"bytes": file.stat().st_size, "sha256": sha256(file.read_bytes())}
+class BlockFiles:
+    """The blocks at a place, by the names of their folders. What was read of them is remembered.
+
+    Args:
+        place: that they are at.
+        bfloat16: float32 rows are kept as bfloat16.
+    """
+
+    def __init__(self, place: Place, *, bfloat16: bool) -> None:
+        self.place, self._bfloat16 = place, bfloat16
+        self._known: dict[str, dict[str, Any]] = {}
+        self._shards: dict[str, Shard] = {}
+
+    def write(self, name: str, block: Block) -> None:
+        """Write a block; of one that is there, every file is replaced.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._known.pop(name, None)
+        self._shards = {file: shard for file, shard in self._shards.items() if not file.startswith(f"{name}/")}
+        self.place.commit(name, block_files(block, bfloat16=self._bfloat16))
+
+    def marks(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What blocks say of themselves; those that are not there, or whose mark is damaged, are left out."""
+        unknown = [name for name in names if name not in self._known]
+        files = self.place.read([f"{name}/{MARK}" for name in unknown])
+        for name in unknown:
+            if mark := read_mark(files.get(f"{name}/{MARK}")):
+                self._known[name] = mark
+        return {name: self._known[name] for name in names if name in self._known}
+
+    def complete(self, names: Sequence[str]) -> list[str]:
+        """Those that are there with all their files, at full size."""
+        marks = self.marks(names)
+        wanted = {
+            name: {f"{name}/{file}": about["bytes"] for file, about in _files(mark)} for name, mark in marks.items()
+        }
+        folder = names[0] if len(names) == 1 else "blocks"
+        sizes = self.place.sizes(folder, [file for files in wanted.values() for file in files])
+        return [name for name, files in wanted.items() if files.items() <= sizes.items()]
+
+    def changed(self, name: str) -> list[str]:
+        """The files of a block that are missing or differ from their checksums; reads everything."""
+        mark = read_mark(self.place.read([f"{name}/{MARK}"]).get(f"{name}/{MARK}"))
+        return [MARK] if mark is None else [file for file, about in _files(mark) if not self._same(name, file, about)]
+
+    def joined(self, names: Sequence[str], dtype: Any) -> dict[str, Joined]:
+        """Every layer over some blocks, [M, ...] of a dtype, read when asked for.
+
+        Raises:
+            StoreError: they do not have the same layers, of the same shapes.
+        """
+        marks = self.marks(names)
+        layers = list(next(iter(marks.values()))["arrays"]) if marks else []
+        return {layer: self._joined(layer, marks, dtype) for layer in layers}
+
+    def read(self, name: str, layer: str, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Ascending rows [n] of one layer of a block (default: all), [n, ...].
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        try:
+            shard = self._shard(name, layer)
+            file = f"{name}/{array_file(layer, shard.file)}"
+            rows = np.arange(shard.shape[0]) if rows is None else rows
+            return shard.rows(rows, lambda spans: self.place.ranges(file, spans))
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as reason:
+            raise StoreError(
+                f"layer {layer!r} of {_spoken(name)} of {self.place.address} is damaged ({reason}); {_VERIFY}"
+            ) from reason
+
+    def _joined(self, layer: str, marks: Mapping[str, Mapping[str, Any]], dtype: Any) -> Joined:
+        shapes = [mark["arrays"].get(layer) for mark in marks.values()]
+        if any(shape is None or shape[1:] != shapes[0][1:] for shape in shapes):
+            raise StoreError(f"layer {layer!r} has not the same shape in all blocks of {self.place.address}; {AGAIN}")
+        names = list(marks)
+
+        def read(part: int, rows: NDArray[np.int64]) -> NDArray[Any]:
+            return self.read(names[part], layer, rows)
+
+        return Joined([shape[0] for shape in shapes], tuple(shapes[0][1:]), dtype, read)
+
+    def _shard(self, name: str, layer: str) -> Shard:
+        file = f"{name}/{array_file(layer, 'zarr.json')}"
+        if file not in self._shards:
+            self._shards[file] = Shard.read(self.place.read([file]).get(file, b""))
+        return self._shards[file]
+
+    def _same(self, name: str, file: str, about: Mapping[str, Any]) -> bool:
+        data = self.place.read([f"{name}/{file}"]).get(f"{name}/{file}")
+        return data is not None and sha256(data) == about["sha256"]
 
 
-def _same(file: Path, written: Mapping[str, Any], *, deep: bool) -> bool:
-    try:
-        same = bool(file.stat().st_size == written["bytes"])
-        return same and (not deep or sha256(file.read_bytes()) == written["sha256"])
-    except OSError:
-        return False
+def _files(mark: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return list(mark["files"].items())
 
 
-def _file_name(layer: str) -> str:
-    """A layer's name as the name of a folder: `/` is written %2F."""
-    return quote(layer, safe=" ,()[]")
+def _spoken(name: str) -> str:
+    """`blocks/00012` as "block 12"."""
+    folder, _, number = name.rpartition("/")
+    return f"block {int(number)}" if folder else name

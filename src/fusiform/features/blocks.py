@@ -1,7 +1,7 @@
 """Blocks: the rows of some stimuli, the unit that extraction computes, writes and resumes by."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,13 +23,15 @@ class Block:
         stimuli: S ids.
         rows: [S] number of rows of each.
         onsets: [S] seconds of the stimulus at which its first row begins.
-        arrays: layer -> [sum(rows), ...].
+        arrays: layer -> [sum(rows), ...]; nothing where there is no stimulus.
+        skipped: stimuli between these that have no rows, each with the reason.
     """
 
     stimuli: Sequence[str]
     rows: Sequence[int]
     onsets: Sequence[float]
     arrays: Mapping[str, NDArray[Any]]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def features_of(
@@ -42,6 +44,8 @@ def features_of(
         arrays: layer -> [M, ...] over all their rows.
         rate: rows per second (Hz); gives the index `start` and `stop` of every row in seconds of the stimulus.
         hemodynamic: the rows went through a haemodynamic response.
+
+    Where stimuli without time have several rows, these are views of them: the index has their number as `view`.
     """
     stimuli = [id for block in blocks for id in block.stimuli]
     rows = [count for block in blocks for count in block.rows]
@@ -51,7 +55,10 @@ def features_of(
         edges = [row_times(count + 1, rate, onset) for count, onset in zip(rows, onsets, strict=True)]
         starts, stops = [edge[:-1] for edge in edges], [edge[1:] for edge in edges]
         index = index.assign(start=np.concatenate([[], *starts]), stop=np.concatenate([[], *stops]))
-    return Features(index, arrays, rate, frozenset(arrays) if hemodynamic else frozenset())
+    elif any(count > 1 for count in rows):
+        index = index.assign(view=np.concatenate([np.arange(count) for count in rows]))
+    skipped = {id: reason for block in blocks for id, reason in block.skipped.items()}
+    return Features(index, arrays, rate, frozenset(arrays) if hemodynamic else frozenset(), skipped)
 
 
 class Joined:

@@ -1,26 +1,26 @@
 """Stimuli through a backbone: every layer in one pass, in batches, into memory or into a store."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
 from fusiform.data import Features, Stimuli
 from fusiform.errors import DataError, SettingsError
-from fusiform.features.blocks import Block, features_of
+from fusiform.features.filling import Job
 from fusiform.features.forward import Forward
-from fusiform.features.reduce import reduction
-from fusiform.features.store import Entry, FeatureStore, key_of
+from fusiform.features.loading import Loader
+from fusiform.features.precision import PRECISIONS, Precision
+from fusiform.features.reduce import reduction, steps_of
+from fusiform.features.store import FeatureStore
 from fusiform.features.tokens import Backbone
+from fusiform.features.views import Views
+from fusiform.registry import unknown
 
-__all__ = ["extract"]
+__all__ = ["OnError", "extract"]
 
-DType = Literal["float32", "float16"]
-_DTYPES = ("float32", "float16")
-_BLOCK_STIMULI, _BLOCK_BYTES = 256, 1 << 28  # a block is written at once, so it must fit in memory
+OnError = Literal["stop", "skip"]
 
 
 def extract(
@@ -30,10 +30,13 @@ def extract(
     *,
     layers: Sequence[str] | None = None,
     reduce: str | None = None,
-    dtype: DType = "float32",
+    dtype: Precision = "float32",
     batch_size: int = 32,
     shard: tuple[int, int] = (0, 1),
     device: str = "auto",
+    views: int = 0,
+    seed: int = 0,
+    on_error: OnError = "stop",
     progress: bool = False,
     verify: bool = False,
 ) -> Features:
@@ -49,14 +52,21 @@ def extract(
         store: where rows are kept, so that what was extracted before under the same key is read, not computed; an
             interrupted extraction goes on where it stopped. None keeps rows in memory.
         layers: names of those to keep; all by default.
-        reduce: None, `"mean"`, `"cls"` or `"pool:HxW"`, see `reduce.reduction`.
-        dtype: of the rows.
-        batch_size: stimuli per forward pass; it changes no number beyond float noise. Recordings go one by one.
+        reduce: None, `"mean"`, `"cls"`, `"pool:HxW"`, `"project:DIM"`, `"pca:DIM"` or several joined by `+`, such as
+            `"mean+pca:64"`: see `reduce`. Components are fitted on the stimuli whose `split` is `train`, which must
+            all be in the store, or in memory; what comes before them is kept in the store as a set of its own.
+        dtype: of the rows: float32, float16, or bfloat16, which is read as float32.
+        batch_size: pictures per forward pass; it changes no number beyond float noise. Recordings go one by one.
         shard: (i, n): fill only the i-th of n shares of the store, and return the rows of that share. Workers with
-            different i may run at once; the same one must not run twice at once.
+            different i may run at once.
         device: `auto` (the GPU where there is one), `cpu`, `cuda`, `cuda:1`, ...
-        progress: show a bar with stimuli per second.
-        verify: compare everything that the store holds with its checksums first, and extract again what is damaged.
+        views: augmented views of each picture, as rows beside its own; the index numbers them in `view`, and `pair`
+            averages over them.
+        seed: of the views.
+        on_error: what to do with a stimulus that will not load: `stop`, or `skip` it. It then has no rows, the store
+            and `Features.skipped` say why, and a warning names it; `stop` tries those again that were skipped before.
+        progress: show a bar with stimuli per second and the time that is left.
+        verify: compare what the store holds (of this share) with its checksums first, and make anew what is damaged.
 
     Raises:
         DataError: a stimulus that will not load (named), or tokens of the wrong shape.
@@ -64,78 +74,63 @@ def extract(
         SettingsError: a setting that cannot be used.
         StoreError: the store is damaged, or the backbone no longer says what it said.
     """
-    if dtype not in _DTYPES:
-        raise SettingsError(f"unknown dtype {dtype!r}; there are: {', '.join(_DTYPES)}")
+    if dtype not in PRECISIONS:
+        raise SettingsError(unknown("dtype", dtype, PRECISIONS))
+    if on_error not in get_args(OnError):
+        raise SettingsError(unknown("on_error", on_error, get_args(OnError)))
     if batch_size < 1 or not 0 <= shard[0] < shard[1]:
         raise SettingsError(f"got batch_size={batch_size} and shard={shard}; wanted at least 1, and (i, n) with i < n")
+    steps, loader = steps_of(reduce), Loader(stimuli, backbone, Views(views, seed), on_error == "skip")
     _check_kind(stimuli, backbone)
-    place = _move(backbone, device)
-    forward = Forward(stimuli, backbone, layers, reduction(reduce), np.dtype(dtype), batch_size, place)
-    if store is None:
-        return _in_memory(forward, shard, progress)
-    key = key_of(stimuli, backbone, layers, reduce, dtype)
-    return _into(store, key, forward, shard, progress, verify)
+    _check_views(stimuli, views)
+    precision: Precision = dtype if steps.pca is None else "float32"
+    forward = Forward(loader, layers, reduction(steps.tokens), precision, batch_size, _move(backbone, device))
+    job = Job(forward, steps, dtype, shard, progress, verify)
+    found = job.in_memory() if store is None else job.stored(store)
+    _tell(found.skipped, len(stimuli))
+    return found
 
 
-def _in_memory(forward: Forward, shard: tuple[int, int], progress: bool) -> Features:
-    if shard != (0, 1):
-        raise SettingsError(f"shard={shard} needs a store that all workers share; give store=FeatureStore(folder)")
-    with _bar(forward, len(forward.stimuli), progress) as bar:
-        block = forward.block(forward.stimuli.ids, bar.update)
-    return features_of([block], block.arrays, forward.rate, forward.hemodynamic)
-
-
-def _into(
-    store: FeatureStore, key: dict[str, Any], forward: Forward, shard: tuple[int, int], progress: bool, verify: bool
-) -> Features:
-    first = None if forward.rate else forward.block(forward.stimuli.ids[:1])
-    entry = store.begin(key, forward.stimuli.ids, _block_size(first), forward.rate, forward.hemodynamic)
-    if verify:  # first of all: a damaged first row is made anew, not taken for a changed backbone
-        entry.drop_damaged()
-    if first is not None:
-        entry.check_first(first)
-    numbers = range(shard[0], len(entry), shard[1])
-    for number in numbers:
-        entry.sweep(number)
-    _fill(entry, [number for number in numbers if not entry.has(number)], forward, progress)
-    return entry.features(numbers)
-
-
-def _fill(entry: Entry, missing: list[int], forward: Forward, progress: bool) -> None:
-    """Compute the missing blocks, each written in a thread while the next is computed."""
-    total = sum(len(entry.ids(number)) for number in missing)
-    with ThreadPoolExecutor(max_workers=1) as writer, _bar(forward, total, progress and total > 0) as bar:
-        written: Future[None] | None = None
-        for number in missing:
-            block = forward.block(entry.ids(number), bar.update)
-            if written:
-                written.result()  # at most two blocks in memory, and no error of the disk goes by
-            written = writer.submit(entry.write, number, block)
-        if written:
-            written.result()
-
-
-def _bar(forward: Forward, total: int, progress: bool) -> "tqdm[Any]":
-    return tqdm(total=total, desc=f"extract {forward.name}", unit="stimulus", disable=not progress)
-
-
-def _block_size(first: Block | None) -> int:
-    """Stimuli per block: one recording, or as many others as fit, a power of two so that batches fit too."""
-    if first is None:
-        return 1
-    size = sum(array.nbytes for array in first.arrays.values())
-    fitting = max(1, min(_BLOCK_STIMULI, _BLOCK_BYTES // max(1, size)))
-    return 1 << (fitting.bit_length() - 1)
+def _tell(skipped: Mapping[str, str], count: int) -> None:
+    if skipped:
+        named = "; ".join(f"{id!r} ({reason})" for id, reason in list(skipped.items())[:3])
+        more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+        warnings.warn(f"{len(skipped)} of {count} stimuli were skipped: {named}{more}", stacklevel=3)
 
 
 def _check_kind(stimuli: Stimuli, backbone: Backbone) -> None:
     if not len(stimuli):
         raise DataError(f"stimuli {stimuli.name!r} are none; wanted at least one")
-    if stimuli.kind != backbone.kind:
-        raise DataError(
-            f"backbone {backbone.name!r} reads stimuli of kind {backbone.kind!r}, and {stimuli.name!r} are of kind "
-            f"{stimuli.kind!r}; choose another backbone"
+    if stimuli.kind not in _kinds(backbone):
+        hint = (
+            f"framewise:{backbone.name} reads the frames of films"
+            if _is_framewise(stimuli, backbone)
+            else "choose another backbone"
         )
+        raise DataError(
+            f"backbone {backbone.name!r} reads stimuli of kind {' or '.join(map(repr, _kinds(backbone)))}, and "
+            f"{stimuli.name!r} are of kind {stimuli.kind!r}; {hint}"
+        )
+
+
+def _kinds(backbone: Backbone) -> tuple[str, ...]:
+    """Of the stimuli that a backbone reads: its own, and those that bring what it reads along.
+
+    A recording brings a video, a sound and words, of which rows are made at the rate of the backbone; a network of
+    pictures and text has its text from its settings.
+    """
+    if getattr(backbone, "rate", None) is not None and backbone.kind in ("video", "audio", "text"):
+        return backbone.kind, "recording"
+    return (backbone.kind, "image") if backbone.kind == "image+text" else (backbone.kind,)
+
+
+def _is_framewise(stimuli: Stimuli, backbone: Backbone) -> bool:
+    return stimuli.kind in ("recording", "video") and backbone.kind == "image"
+
+
+def _check_views(stimuli: Stimuli, views: int) -> None:
+    if views and stimuli.kind != "image":
+        raise SettingsError(f"got views={views} of stimuli of kind {stimuli.kind!r}; only images have augmented views")
 
 
 def _move(backbone: Backbone, device: str) -> torch.device:

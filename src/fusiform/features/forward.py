@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.data import Stimuli
-from fusiform.errors import DataError, FusiformError, UnknownNameError
+from fusiform.errors import DataError, LayoutError, UnknownNameError
 from fusiform.features.blocks import Block
+from fusiform.features.loading import Batch, Loader
+from fusiform.features.precision import Precision, rounded
 from fusiform.features.reduce import Reduction
 from fusiform.features.tokens import Backbone, Tokens, checked_tokens
 from fusiform.registry import did_you_mean
@@ -25,35 +28,36 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Stimuli ready for the network: ids, tensor [B, ...], and when each one's first row begins."""
-
-    ids: Sequence[str]
-    x: Tensor
-    onsets: list[float]
-
-
-@dataclass(frozen=True)
 class Forward:
     """From the ids of stimuli to the rows of every layer.
 
     Args:
-        stimuli: that are loaded.
-        backbone: that they go through.
+        loader: of the stimuli, for the backbone that they go through.
         layers: names of those to keep; None keeps all.
         reduction: of the tokens.
-        dtype: of the rows.
-        batch_size: stimuli per pass; recordings go one by one.
+        precision: of the rows.
+        batch_size: pictures (or their views) per pass; recordings go one by one.
         device: where batches go.
+        shorten: (layer, rows [M, ...]) -> what is kept of them, [M, ...].
     """
 
-    stimuli: Stimuli
-    backbone: Backbone
+    loader: Loader
     layers: Sequence[str] | None
     reduction: Reduction
-    dtype: np.dtype[Any]
+    precision: Precision
     batch_size: int
     device: torch.device
+    shorten: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda layer, rows: rows
+
+    @property
+    def stimuli(self) -> Stimuli:
+        """That are loaded."""
+        return self.loader.stimuli
+
+    @property
+    def backbone(self) -> Backbone:
+        """That they go through."""
+        return self.loader.backbone
 
     @property
     def name(self) -> str:
@@ -77,58 +81,69 @@ class Forward:
         Raises:
             DataError: a stimulus will not load, or its tokens are of the wrong shape or not finite.
         """
-        size = 1 if self.rate else self.batch_size
-        onsets: list[float] = []
+        batches: list[Batch] = []
         parts: list[dict[str, NDArray[Any]]] = []
-        for batch in _ahead(self._load, [ids[start : start + size] for start in range(0, len(ids), size)]):
-            parts.append(self._rows(batch))
-            onsets.extend(batch.onsets)
-            _check_alike(parts[0], parts[-1], batch.ids[0])
-            done(len(batch.ids))
-        rows = [len(next(iter(part.values()))) for part in parts] if self.rate else [1] * len(ids)
-        arrays = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
-        return Block(list(ids), rows, onsets, arrays)
+        for batch, part in self._in_pieces(ids) if hasattr(self.backbone, "pieces") else self._in_batches(ids):
+            if batch.ids:
+                parts.append(part)
+                _check_alike(parts[0], part, batch.ids[0])
+            batches.append(replace(batch, x=torch.empty(0)))  # pictures are not needed any more
+            done(len(batch.ids) + len(batch.skipped))
+        kept = [id for batch in batches for id in batch.ids]
+        views = len(self.loader.views)
+        rows = [len(next(iter(part.values()))) for part in parts] if self.rate else [views] * len(kept)
+        arrays = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]} if parts else {}
+        onsets = [onset for batch in batches for onset in batch.onsets]
+        return Block(kept, rows, onsets, arrays, {id: why for batch in batches for id, why in batch.skipped.items()})
 
-    def _load(self, ids: Sequence[str]) -> _Batch:
-        items, onsets = zip(*[self._load_one(id) for id in ids], strict=True)
-        if odd := [place for place, item in enumerate(items) if item.shape != items[0].shape]:
-            raise DataError(
-                f"stimulus {ids[odd[0]]!r} becomes a tensor of shape {tuple(items[odd[0]].shape)}, {ids[0]!r} one of "
-                f"{tuple(items[0].shape)}; a batch needs one shape: let preprocess resize them"
-            )
-        return _Batch(ids, torch.stack(items), list(onsets))
+    def _in_batches(self, ids: Sequence[str]) -> Iterator[tuple[Batch, dict[str, NDArray[Any]]]]:
+        """Batches of stimuli with their rows: layer -> [B, ...], or [T, ...] for a recording."""
+        size = 1 if self.rate else max(1, self.batch_size // len(self.loader.views))
+        as_rows = partial(_moments, name=self.name) if self.rate else _as_they_are
+        for batch in _ahead(self.loader, [ids[start : start + size] for start in range(0, len(ids), size)]):
+            yield batch, self._rows(batch.x, batch.ids, as_rows) if batch.ids else {}
 
-    def _load_one(self, id: str) -> tuple[Tensor, float]:
-        onset: Callable[[Any], float] | None = getattr(self.backbone, "onset", None)
-        try:
-            stimulus = self.stimuli.load(id)
-            return self.backbone.preprocess(stimulus), float(onset(stimulus)) if onset else 0.0
-        except FusiformError as reason:
-            raise type(reason)(f"stimulus {id!r} of {self.stimuli.name!r}: {reason}") from reason
-        except Exception as reason:  # whatever a decoder or somebody's preprocess raises, the user needs the name
-            raise DataError(
-                f"stimulus {id!r} of {self.stimuli.name!r} could not be loaded ({type(reason).__name__}: {reason}); "
-                "repair it, or leave it out with Stimuli.select"
-            ) from reason
+    def _in_pieces(self, ids: Sequence[str]) -> Iterator[tuple[Batch, dict[str, NDArray[Any]]]]:
+        """Recordings, cut by the backbone itself, with their rows: layer -> [T, ...]."""
+        return map(self._recording, ids)
 
-    def _rows(self, batch: _Batch) -> dict[str, NDArray[Any]]:
-        """layer -> [B, ...], or [T, ...] for a recording."""
+    def _recording(self, id: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
+        found: list[dict[str, NDArray[Any]]] = []
+        pieces = _made_ahead(self.loader.pieces(id, self.batch_size))
+        while True:
+            try:
+                piece = next(pieces, None)
+            except (DataError, LayoutError) as reason:
+                return Batch([], torch.empty(0), [], {id: self.loader.skipping(reason)}), {}
+            if piece is None:
+                break
+            found.append(self._rows(piece.x, [id], piece.rows))
+        arrays = {layer: np.concatenate([part[layer] for part in found]) for layer in found[0]}
+        return Batch([id], torch.empty(0), [0.0], {}), arrays
+
+    def _rows(self, x: Tensor, ids: Sequence[str], as_rows: Reduction) -> dict[str, NDArray[Any]]:
+        """What goes through the network at once, to its rows."""
         with torch.inference_mode():
-            found = self.backbone.get_tokens(batch.x.to(self.device))
-            tokens = checked_tokens(found, len(batch.ids), self.name)
-            named = named_layers(self.reduction(_moments(tokens, self.name) if self.rate else tokens))
-            kept = _choose(named, self.layers, self.name)
-            rows = {layer: _cast(value, self.dtype) for layer, value in kept.items()}
+            tokens = checked_tokens(self.backbone.get_tokens(x.to(self.device)), len(x), self.name)
+            kept = _choose(named_layers(self.reduction(as_rows(tokens))), self.layers, self.name)
+            rows = {layer: self._kept(layer, value) for layer, value in kept.items()}
         for layer, values in rows.items():
-            self._check_finite(layer, values, batch.ids)
+            self._check_finite(layer, values, ids)
         return rows
+
+    def _kept(self, layer: str, value: Tensor) -> NDArray[Any]:
+        return rounded(self.shorten(layer, value.float().cpu().numpy()), self.precision)
 
     def _check_finite(self, layer: str, values: NDArray[Any], ids: Sequence[str]) -> None:
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if not finite.all():
-            id = ids[0 if self.rate else int(finite.argmin())]
-            hint = "; float16 ends at 65504, try float32" if self.dtype == np.float16 else ""
+            id = ids[0 if self.rate else int(finite.argmin()) // len(self.loader.views)]
+            hint = "; float16 ends at 65504, try float32" if self.precision == "float16" else ""
             raise DataError(f"layer {layer!r} of {self.name!r} is not finite for stimulus {id!r}{hint}")
+
+
+def _as_they_are(tokens: Tokens) -> Tokens:
+    return tokens
 
 
 def _moments(tokens: Tokens, name: str) -> Tokens:
@@ -160,11 +175,6 @@ def _choose(named: dict[str, Tensor], layers: Sequence[str] | None, name: str) -
     return {layer: named[layer] for layer in layers} if layers else named
 
 
-def _cast(value: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # infinite rows are reported by name
-        return value.float().cpu().numpy().astype(dtype)
-
-
 def _check_alike(first: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[Any]], id: str) -> None:
     wanted, got = ({layer: values.shape[1:] for layer, values in part.items()} for part in (first, rows))
     if got != wanted:
@@ -181,3 +191,12 @@ def _ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def _made_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one made in a thread while the last is used."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = pool.submit(next, items, None)
+        while (made := pending.result()) is not None:
+            pending = pool.submit(next, items, None)
+            yield made

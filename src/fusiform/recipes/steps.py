@@ -1,6 +1,7 @@
 """What recipes do on their way: describe stimuli, pair, prepare a model, find the ceiling."""
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = [
     "one_thread",
     "regressor",
     "repeated_stimuli",
+    "shapes_of",
     "store_folder",
 ]
 
@@ -113,7 +115,10 @@ def describe(
     batch_size: int = 32,
     shard: tuple[int, int] = (0, 1),
     device: str = "auto",
-    store: Path | None = None,
+    views: int = 0,
+    seed: int = 0,
+    on_error: str = "stop",
+    store: Path | str | None = None,
     verify: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
@@ -121,28 +126,40 @@ def describe(
     """Extract features of all stimuli of a dataset into the store; settings as in `features.extract.extract`.
 
     Returns:
-        What was extracted: the store's folder, the number of rows, the shape of a row of every layer.
+        What was extracted: where the store is, the number of rows, the shape of a row of every layer, and the stimuli
+        that were skipped, each with the reason.
     """
     from fusiform.features.extract import extract
     from fusiform.features.store import FeatureStore
     from fusiform.features.tokens import load_backbone
 
     stimuli = load_dataset(dataset, **(dataset_args or {})).stimuli(part)
-    found = extract(
-        stimuli,
-        load_backbone(backbone, **(backbone_args or {})),
-        FeatureStore(store or store_folder()),
-        layers=layers,
-        reduce=reduce,
-        dtype=dtype,  # type: ignore[arg-type]  # checked there
-        batch_size=batch_size,
-        shard=shard,
-        device=device,
-        verify=verify,
-        progress=True,
-    )
-    shapes = {layer: list(array.shape[1:]) for layer, array in found.arrays.items()}
-    return {"store": str(store or store_folder()), "rows": len(found), "layers": shapes}
+    place = FeatureStore(store or store_folder())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "\\d+ of \\d+ stimuli were skipped", UserWarning)  # the result says so
+        found = extract(
+            stimuli,
+            load_backbone(backbone, **(backbone_args or {})),
+            place,
+            layers=layers,
+            reduce=reduce,
+            dtype=dtype,  # type: ignore[arg-type]  # checked there
+            batch_size=batch_size,
+            shard=shard,
+            device=device,
+            views=views,
+            seed=seed,
+            on_error=on_error,  # type: ignore[arg-type]  # checked there
+            verify=verify,
+            progress=True,
+        )
+    skipped = {"skipped": dict(found.skipped)} if found.skipped else {}
+    return {"store": place.address, "rows": len(found), "layers": shapes_of(found), **skipped}
+
+
+def shapes_of(features: Features) -> dict[str, list[int]]:
+    """The shape of a row of every layer."""
+    return {layer: list(array.shape[1:]) for layer, array in features.arrays.items()}
 
 
 @contextmanager
