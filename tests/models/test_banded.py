@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as SlowRidge
@@ -5,6 +7,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
 
 from fusiform.errors import DataError, LayoutError, SettingsError
+from fusiform.models import banded, bands, planner
 from fusiform.models.ridge import BandedRidgeCV, RidgeCV
 
 ALPHAS = np.logspace(-1, 4, 9)
@@ -189,3 +192,46 @@ def test_saved_models_are_the_same(rng, tmp_path, widths):
         model.save(tmp_path / "fit")
     with pytest.raises(LayoutError, match="no saved ridge"):
         BandedRidgeCV.load(tmp_path)
+
+
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_a_stopped_search_goes_on_and_another_fit_is_refused(rng, tmp_path, monkeypatch, widths):
+    X, Y = problem(rng, widths)
+    settings = {"n_candidates": 5, "seed": 3}
+    whole = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
+    made, make = [], bands.make_folds
+
+    def stopping(*args):
+        made.append(args)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return make(*args)
+
+    monkeypatch.setattr(bands, "make_folds", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        BandedRidgeCV(ALPHAS, **settings, folder=tmp_path / "fit").fit(X, Y)
+    with pytest.raises(LayoutError, match="no saved ridge"):
+        BandedRidgeCV.load(tmp_path / "fit")
+    with pytest.raises(SettingsError, match="differs in candidates"):
+        BandedRidgeCV(ALPHAS, n_candidates=5, seed=4, folder=tmp_path / "fit").fit(X, Y)
+    model = BandedRidgeCV(ALPHAS, **settings, folder=tmp_path / "fit").fit(X, Y)
+    assert len(made) == 6  # two done, one stopped, three more
+    finished = BandedRidgeCV(ALPHAS, **settings, folder=tmp_path / "fit").fit(X, Y)
+    assert len(made) == 6
+    for found in (model, finished, BandedRidgeCV.load(tmp_path / "fit")):
+        for name in ("band_weights_", "best_alphas_", "cv_scores_"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+        np.testing.assert_array_equal(found.predict(X), whole.predict(X))
+
+
+@pytest.mark.parametrize("solver", ["random", "gradient"])
+def test_responses_on_disk_are_read_in_batches(rng, tmp_path, monkeypatch, solver):
+    X, Y = problem(rng, WIDE)
+    np.save(tmp_path / "y.npy", Y)
+    lazy = np.load(tmp_path / "y.npy", mmap_mode="r")
+    whole = BandedRidgeCV(ALPHAS, solver=solver, steps=2, n_candidates=3).fit(X, Y)
+    plan = planner.make_plan
+    monkeypatch.setattr(banded, "make_plan", lambda *args: replace(plan(*args), batch=4))
+    model = BandedRidgeCV(ALPHAS, solver=solver, steps=2, n_candidates=3).fit(X, lazy)
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-9)
+    np.testing.assert_allclose(model.cv_scores_, whole.cv_scores_, rtol=1e-9)

@@ -1,6 +1,7 @@
 """Banded ridge as an estimator: features come as a mapping of bands, each with a penalty chosen for every target."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,27 +17,34 @@ from fusiform.models.bands import (
     Candidate,
     Choice,
     check_candidates,
+    choose,
     draw_candidates,
     grid_candidates,
     make_banded,
     search,
     solve_bands,
 )
-from fusiform.models.design import Targets, blocks, make_design, make_targets, to_numpy
+from fusiform.models.design import TargetBatches, make_design, to_numpy
 from fusiform.models.folds import Split, splits
-from fusiform.models.gradient import conjugate_gradient, descend, kernels_of
+from fusiform.models.gradient import Kernels, descend
 from fusiform.models.heldout import Scoring
 from fusiform.models.inputs import (
     check_alphas,
     check_amounts,
     check_scoring,
     check_weight,
+    data_key,
     find_frame,
+    fingerprint,
+    is_lazy,
     last,
     shown,
     warn_missing,
 )
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
+from fusiform.models.refine import refine
+from fusiform.models.results import MODEL, Results
+from fusiform.models.shared import SEARCH
 
 __all__ = ["BandedRidgeCV"]
 
@@ -66,6 +74,7 @@ class BandedRidgeCV(BandedShell):
         dtype: as in `RidgeCV`.
         tolerance: as in `RidgeCV`.
         memory_limit: as in `RidgeCV`.
+        folder: where results are written, the search candidate by candidate; a stopped fit goes on from there.
         progress: show a bar.
 
     Attributes:
@@ -97,6 +106,7 @@ class BandedRidgeCV(BandedShell):
         dtype: str | None = None,
         tolerance: float = 1e-2,
         memory_limit: int | None = None,
+        folder: Path | str | None = None,
         progress: bool = False,
     ) -> None:
         self.alphas = alphas
@@ -113,6 +123,7 @@ class BandedRidgeCV(BandedShell):
         self.dtype = dtype
         self.tolerance = tolerance
         self.memory_limit = memory_limit
+        self.folder = folder
         self.progress = progress
 
     def fit(
@@ -127,7 +138,8 @@ class BandedRidgeCV(BandedShell):
 
         Args:
             X: band -> [N, P_b].
-            y: [N, V] or [N]. A target with a NaN is not fitted; the others are.
+            y: [N, V] or [N], in memory or on disk (memory map, zarr, HDF5). A target with a NaN is not fitted; the
+                others are.
             groups: [N] labels, for a `cv` that keeps them together.
             sample_weight: [N].
 
@@ -145,14 +157,17 @@ class BandedRidgeCV(BandedShell):
         design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
         banded = make_banded(design, self._columns_)
         candidates = self._candidates(banded)
-        batches = [make_targets(responses[:, part], design) for part in blocks(responses.shape[1], 1, self.plan_.batch)]
-        choice = self._search(banded, candidates, folds, batches)
+        batches = TargetBatches(responses, design, self.plan_.batch)
+        key = self._key(features, responses, weight, folds, candidates)
+        choice = self._search(banded, candidates, folds, batches, key)
         chosen = np.stack([one.weights for one in candidates])[choice.candidate.cpu().numpy()]
         if self.solver == "gradient":
-            coef, chosen = self._descend(banded, chosen, choice, folds, batches)
+            coef, chosen, choice = refine(banded, chosen, choice, folds, batches, self.scoring, self._path)
         else:
             coef = solve_bands(banded, candidates, choice, batches)
         self._keep(banded, candidates, batches, choice, chosen, coef)
+        if self.folder is not None and not (Path(self.folder) / MODEL).exists():
+            self.save(self.folder)
         return self
 
     def explain(self, X: Mapping[str, ArrayLike], y: ArrayLike, *, groups: ArrayLike | None = None) -> Plan:
@@ -166,16 +181,17 @@ class BandedRidgeCV(BandedShell):
         count = 1 if np.ndim(y) == 1 else np.shape(y)[1]
         return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
 
-    def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], Any]:
         """Features of all bands [N, P] and responses [N, V]; settings that are plain numbers are looked at, too."""
         check_amounts(tolerance=self.tolerance, memory_limit=self.memory_limit)
         features, bands = side_by_side(X)
         self.bands_, self._columns_ = list(bands), list(bands.values())
-        responses = check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
-        if len(responses) != len(features):
-            raise DataError(f"X has {len(features)} samples, y {len(responses)}; wanted as many")
+        lazy = is_lazy(y)
+        responses: Any = y if lazy else check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+        if responses.shape[0] != len(features):
+            raise DataError(f"X has {len(features)} samples, y {responses.shape[0]}; wanted as many")
         self.single_ = responses.ndim == 1
-        return features, responses[:, None] if self.single_ else responses
+        return features, np.asarray(responses)[:, None] if self.single_ else responses
 
     def _check(self) -> None:
         if self.solver not in ("random", "gradient"):
@@ -200,6 +216,7 @@ class BandedRidgeCV(BandedShell):
             frame.dtype.itemsize,
             bands=len(self.bands_),
             candidates=self._count(),
+            together=self.solver == "gradient",
         )
         form: Form | None = "dual" if self.solver == "gradient" else None
         return make_plan(job, frame, expected_rank(grid, self.tolerance), self.memory_limit, form)
@@ -228,37 +245,50 @@ class BandedRidgeCV(BandedShell):
         return [Candidate(weights, alphas) for weights in check_candidates(self.candidates, len(self.bands_))]
 
     def _search(
-        self, banded: Banded, candidates: list[Candidate], folds: list[Split], batches: list[Targets]
+        self,
+        banded: Banded,
+        candidates: list[Candidate],
+        folds: list[Split],
+        batches: TargetBatches,
+        key: dict[str, Any],
     ) -> Choice:
-        steps = search(banded, candidates, folds, batches, self.scoring, self.tolerance)
-        return last(shown(((1, choice) for choice in steps), len(candidates), self.progress, "candidate"))
+        shape = (len(candidates), len(batches)), np.float64
+        folder = None if self.folder is None else Path(self.folder) / SEARCH
+        results = Results.open({"scores": shape, "alphas": shape}, folder, key)
+        left = len(candidates) - results.done
+        steps = search(banded, candidates, folds, batches, self.scoring, self.tolerance, results)
+        for _ in shown(((count, None) for count in steps), left, self.progress, "candidate"):
+            pass
+        return choose(results, banded.design.gram)
 
-    def _descend(
-        self, banded: Banded, chosen: NDArray[np.float64], choice: Choice, folds: list[Split], batches: list[Targets]
-    ) -> tuple[Tensor, NDArray[np.float64]]:
-        """Weights on the features and band weights from the gradient solver; the choice's alphas and scores follow."""
-        assert banded.grams is not None
-        grams = banded.grams.to(banded.design.root.dtype)
-        rows = torch.cat([batch.rows for batch in batches])
-        start = torch.as_tensor(chosen).to(choice.alpha).clamp(min=1e-6) / choice.alpha[:, None]
-        parts = [kernels_of(banded.design, banded.grams, rows, split) for split in folds]
-        inner = min(200, len(rows[0]))
-        path = descend(parts, start.log().to(grams), self.steps, self.rate, inner)
-        error, logs = last(shown(((1, step) for step in path), self.steps + 1, self.progress, "step"))
-        dual = conjugate_gradient(grams, logs, rows, torch.zeros_like(rows), 4 * inner, 1e-6)
-        scale = torch.cat([batch.scale for batch in batches])
-        dual = dual * scale[:, None].to(dual)
-        gain = logs.exp()  # [V, B] g / alpha
-        columns = [gain[:, [i]] * (dual @ banded.design.columns(band)) for i, band in enumerate(banded.bands)]
-        choice.alpha = 1 / gain.double().sum(1)
-        choice.score = -error.double() * (scale.square() if self.scoring == "mse" else 1.0)
-        return torch.cat(columns, dim=1), (gain / gain.sum(1, keepdim=True)).double().cpu().numpy()
+    def _key(
+        self,
+        features: Any,
+        responses: Any,
+        weight: NDArray[Any] | None,
+        folds: list[Split],
+        candidates: list[Candidate],
+    ) -> dict[str, Any]:
+        if self.folder is None:
+            return {}
+        return {
+            "model": "BandedRidgeCV",
+            "data": data_key(self, features, responses, weight),
+            "bands": {name: band.stop for name, band in zip(self.bands_, self._columns_, strict=True)},
+            "candidates": fingerprint(*(part for one in candidates for part in (one.weights, one.alphas))),
+            "folds": fingerprint(*(part for fold in folds for part in fold)),
+            **{name: getattr(self, name) for name in ("solver", "steps", "rate", "scoring", "tolerance")},
+        }
+
+    def _path(self, kernels: Sequence[Kernels], start: Tensor, inner: int) -> tuple[Tensor, Tensor]:
+        path = descend(kernels, start, self.steps, self.rate, inner)
+        return last(shown(((1, step) for step in path), self.steps + 1, self.progress, "step"))
 
     def _keep(
         self,
         banded: Banded,
         candidates: Sequence[Candidate],
-        batches: Sequence[Targets],
+        batches: TargetBatches,
         choice: Choice,
         chosen: NDArray[np.float64],
         coef: Tensor,

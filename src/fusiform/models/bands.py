@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fusiform.errors import SettingsError
-from fusiform.models.design import Design, Targets
+from fusiform.models.design import Design, TargetBatches, to_numpy
 from fusiform.models.fitting import solved, whole_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, fold_scores
+from fusiform.models.results import Results
 from fusiform.models.solvers import make_folds, scaled
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Candidate",
     "Choice",
     "check_candidates",
+    "choose",
     "draw_candidates",
     "grid_candidates",
     "make_banded",
@@ -73,9 +75,9 @@ class Banded:
         return scaled(self.design, scale, self.design.gram * scale * scale[:, None])
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
-    """The best found so far for each target.
+    """The best for each target.
 
     Args:
         score: [V] held-out, higher is better.
@@ -119,37 +121,56 @@ def search(
     banded: Banded,
     candidates: Sequence[Candidate],
     folds: Sequence[Split],
-    batches: Sequence[Targets],
+    batches: TargetBatches,
     scoring: Scoring,
     tolerance: float,
-) -> Iterator[Choice]:
-    """Score every candidate at every alpha; yields the choice after each candidate."""
-    choice = _no_choice(sum(len(batch.rows) for batch in batches), len(candidates), banded.design.gram)
-    for index, candidate in enumerate(candidates):
+    results: Results,
+) -> Iterator[int]:
+    """Score every candidate that the results do not hold yet, each at its best alpha; yields 1 after each.
+
+    Args:
+        banded: the features.
+        candidates: C of them.
+        folds: of the samples.
+        batches: V targets.
+        scoring: which score.
+        tolerance: as in `make_fold`.
+        results: arrays `scores` and `alphas`, [C, V].
+    """
+    for candidate in candidates[results.done :]:
         design = banded.weighted(candidate.weights)
-        searches = make_folds(design, folds, candidate.alphas, tolerance, len(choice.score))
+        searches = make_folds(design, folds, candidate.alphas, tolerance, len(batches))
         found = [fold_scores(searches, design, batch, scoring)[0].mean(0) for batch in batches]
-        score, alpha = torch.cat(found).max(1)
-        better = score > choice.score
-        grid = torch.as_tensor(candidate.alphas, device=score.device)
-        choice.score[better], choice.alpha[better] = score[better], grid[alpha[better]]
-        choice.candidate[better] = index
-        choice.scores[index] = score
-        yield choice
+        score, best = torch.cat(found).max(1)
+        parts = {"scores": to_numpy(score)[None], "alphas": candidate.alphas[best.cpu().numpy()][None]}
+        results.write(results.done + 1, parts)
+        yield 1
 
 
-def solve_bands(banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: Sequence[Targets]) -> Tensor:
+def choose(results: Results, like: Tensor) -> Choice:
+    """Each target's best candidate, the first of equals; tensors like another one."""
+    scores, alphas = results.arrays["scores"], results.arrays["alphas"]
+    best = np.argmax(scores, axis=0)
+    columns = np.arange(len(best))
+    score, alpha, every = (
+        torch.as_tensor(part).to(like) for part in (scores[best, columns], alphas[best, columns], scores)
+    )
+    return Choice(score, torch.as_tensor(best, device=like.device), alpha, every)
+
+
+def solve_bands(banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: TargetBatches) -> Tensor:
     """Weights on the features, [V, P], of every target at its own band weights and alpha."""
     coef = banded.design.root.new_zeros(len(choice.score), len(banded.design.mean))
     for index in np.unique(choice.candidate.cpu().numpy()).tolist():
         design = banded.weighted(candidates[index].weights)
-        whole, start = whole_spectrum(design), 0
-        for batch in batches:
-            own = torch.nonzero(choice.candidate[start : start + len(batch.rows)] == index)[:, 0]
-            part = replace(batch, rows=batch.rows[own], scale=batch.scale[own])
-            weights = solved(design, whole, part, design.total(part), choice.alpha[start + own])
-            coef[start + own] = design.on_features(weights)
-            start += len(batch.rows)
+        whole = whole_spectrum(design)
+        for part in batches.parts:
+            own = torch.nonzero(choice.candidate[part] == index)[:, 0]
+            if len(own):
+                batch, place = batches[part], part.start + own
+                few = replace(batch, rows=batch.rows[own], scale=batch.scale[own])
+                weights = solved(design, whole, few, design.total(few), choice.alpha[place])
+                coef[place] = design.on_features(weights)
     return coef
 
 
@@ -177,10 +198,3 @@ def check_candidates(candidates: ArrayLike, bands: int) -> NDArray[np.float64]:
             "zero per candidate"
         )
     return np.asarray(weights / weights.sum(1, keepdims=True))
-
-
-def _no_choice(targets: int, candidates: int, like: Tensor) -> Choice:
-    score = like.new_full((targets,), -torch.inf)
-    return Choice(
-        score, torch.zeros_like(score, dtype=torch.long), torch.ones_like(score), like.new_empty(candidates, targets)
-    )

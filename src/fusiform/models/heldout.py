@@ -8,6 +8,7 @@ Shapes: N samples (n in training, M held out), P features, V targets, A alphas, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal, Protocol
 
 import torch
@@ -193,7 +194,7 @@ def _total(searches: Sequence[Search], left_out: Sequence[Tensor | None], design
         if search.left is not None:
             times[search.left] += 1
     if len(parts) == len(searches) and bool((times == 1).all()):
-        return torch.stack(parts).sum(0)
+        return reduce(torch.add, parts)
     return design.total(targets)
 
 

@@ -153,7 +153,7 @@ def data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | N
         "weight": None if weight is None else fingerprint(weight),
         "fit_intercept": model.fit_intercept,
         "dtype": model.dtype,
-        "keep_weights": model.keep_weights,
+        "keep_weights": getattr(model, "keep_weights", True),
     }
 
 

@@ -53,6 +53,7 @@ class Job:
         lazy: responses are read from disk in blocks.
         bands: B, of features.
         candidates: C band weights tried.
+        together: all targets are held at once.
     """
 
     samples: int
@@ -65,6 +66,7 @@ class Job:
     lazy: bool = False
     bands: int = 1
     candidates: int = 1
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def _memory(job: Job, rank: Rank, form: Form, batch: int) -> dict[str, int]:
     one += 12 * rows_of(rank.filters) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank.filters)
     width_out = {"memory": size, "disk": job.features, "none": 0}[job.weights]
     kept = job.targets * (width * width_out * (job.weights == "memory") + 8 * (job.alphas + len(job.held) + 4))
+    kept += 16 * job.candidates * job.targets * (job.bands > 1)
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     return {
         "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
@@ -251,7 +254,8 @@ def _bands(job: Job, form: Form) -> int:
     if job.bands == 1:
         return 0
     grams = 8 * (job.bands + 1) * job.samples**2 if form == "dual" else 8 * job.features**2
-    return grams + 2 * job.width * job.samples * job.features + job.width * job.samples * job.targets
+    targets = job.samples * job.targets if job.together else 0
+    return grams + job.width * (2 * job.samples * job.features + targets)
 
 
 def _remedy(job: Job, frame: Frame, rank: Rank, limit: int) -> str:
