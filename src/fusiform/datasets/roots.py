@@ -1,0 +1,49 @@
+"""Where the files of one data set lie: in a folder that the user names, or in one of the data folders."""
+
+from pathlib import Path
+
+from fusiform.datasets.base import locate
+from fusiform.errors import MissingDataError
+
+__all__ = ["is_here", "require", "rooted"]
+
+
+def rooted(dataset: str, root: str | Path | None, *files: str) -> Path:
+    """The folder of a data set.
+
+    Args:
+        dataset: its name.
+        root: the folder itself; None looks through `files.data_folders()`.
+        files: that it must hold.
+
+    Raises:
+        MissingDataError: there is no such folder, or it lacks a file.
+    """
+    if root is None:
+        return locate(dataset, *files)
+    folder = Path(root).expanduser()
+    for file in files:
+        require(folder / file)
+    if not folder.is_dir():
+        raise MissingDataError(f"{folder} is no folder; give the root of {dataset!r} as it was downloaded")
+    return folder
+
+
+def require(path: Path) -> Path:
+    """A path, if there is something.
+
+    Raises:
+        MissingDataError: there is nothing, or a link of git-annex whose content was not fetched.
+    """
+    if path.exists():
+        return path
+    if path.is_symlink():
+        raise MissingDataError(f"{path} is a link whose content was not fetched; run 'datalad get {path}'")
+    raise MissingDataError(
+        f"{path} was not found; give the root of the data set as it was downloaded, or fetch that file"
+    )
+
+
+def is_here(path: Path) -> bool:
+    """Whether a file and its content are here; a link of git-annex may be without."""
+    return path.is_file()
