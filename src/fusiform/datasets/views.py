@@ -29,9 +29,7 @@ class TorchView(Dataset[tuple[Any, Tensor]]):
             everything else stays as the dataset gives it.
     """
 
-    def __init__(
-        self, stimuli: Stimuli, responses: Responses, transform: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, stimuli: Stimuli, responses: Responses, transform: Callable[[Any], Any] | None = None) -> None:
         self.stimuli, self.responses, self.transform = stimuli, responses, transform
         self._last: tuple[str, Any] | None = None
 

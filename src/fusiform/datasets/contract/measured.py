@@ -67,8 +67,9 @@ def _splits(shown: "pd.Series[str]", samples: pd.DataFrame) -> Iterator[str]:
 def _targets(responses: Responses) -> Iterator[str]:
     targets = responses.space.targets
     place = [name for name in ("hemisphere", "vertex") if name in targets]
-    if len(place) == 2 and "name" not in targets and targets.duplicated(place).any():
-        yield f"vertex {targets[targets.duplicated(place)]['vertex'].iloc[0]} stands for two targets; wanted one each"
+    known = targets[targets["vertex"] >= 0] if len(place) == 2 else targets  # CIFTI has voxels beside vertices
+    if len(place) == 2 and "name" not in targets and known.duplicated(place).any():
+        yield f"vertex {known[known.duplicated(place)]['vertex'].iloc[0]} stands for two targets; wanted one each"
     if "hemisphere" in targets and (strange := sorted(set(targets["hemisphere"]) - {"left", "right", ""})):
         yield f"the hemisphere of a target is {strange[0]!r}; wanted 'left' or 'right'"
     if "name" in targets and targets["name"].duplicated().any():
