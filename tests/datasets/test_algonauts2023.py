@@ -171,7 +171,7 @@ def test_only_what_is_here_is_needed(root: Path) -> None:
         Algonauts2023(root=root / "subj01").stimuli()
 
 
-def _array(path: str, values: Callable[[np.ndarray], object]) -> Callable[[Path], None]:  # type: ignore[type-arg]
+def _array(path: str, values: Callable[[np.ndarray], object]) -> Callable[[Path], None]:
     return lambda folder: np.save(folder / path, values(np.load(folder / path)))  # type: ignore[arg-type]
 
 
@@ -235,7 +235,7 @@ def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
 
 
 @pytest.fixture
-def predictions(published: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def predictions(published: Path) -> dict[str, np.ndarray]:
     """float64, as models give them."""
     random = np.random.default_rng(0)
     return {s: random.standard_normal((layout.TEST, sum(layout.SIZES[s].values()))) for s in layout.SUBJECTS}
@@ -243,7 +243,7 @@ def predictions(published: Path) -> dict[str, np.ndarray]:  # type: ignore[type-
 
 def test_a_submission_has_a_float32_array_per_hemisphere(
     published: Path,
-    predictions: dict[str, np.ndarray],  # type: ignore[type-arg]
+    predictions: dict[str, np.ndarray],
     tmp_path: Path,
 ) -> None:
     dataset = Algonauts2023(root=published)
@@ -264,7 +264,7 @@ def test_a_submission_has_a_float32_array_per_hemisphere(
 
 def test_predictions_in_a_folder_become_a_zip_and_a_zip_is_checked(
     published: Path,
-    predictions: dict[str, np.ndarray],  # type: ignore[type-arg]
+    predictions: dict[str, np.ndarray],
     tmp_path: Path,
 ) -> None:
     dataset, folder = Algonauts2023(root=published), tmp_path / "predictions"
@@ -302,9 +302,9 @@ def test_predictions_in_a_folder_become_a_zip_and_a_zip_is_checked(
 )
 def test_wrong_predictions_are_refused(
     published: Path,
-    predictions: dict[str, np.ndarray],  # type: ignore[type-arg]
+    predictions: dict[str, np.ndarray],
     tmp_path: Path,
-    wrong: Callable[[np.ndarray], np.ndarray],  # type: ignore[type-arg]
+    wrong: Callable[[np.ndarray], np.ndarray],
     words: str,
 ) -> None:
     with pytest.raises(DataError, match=words):
@@ -323,7 +323,7 @@ def _rezip(path: Path, name: str, values: object, *, drop: bool = False) -> None
             archive.writestr(member, data)
         if not drop:
             with archive.open(name, "w") as file:
-                np.lib.format.write_array(file, np.asarray(values))  # type: ignore[no-untyped-call]
+                np.lib.format.write_array(file, np.asarray(values))
 
 
 MEMBER = "algonauts_2023_challenge_submission/subj06/lh_pred_test.npy"
@@ -343,7 +343,7 @@ MEMBER = "algonauts_2023_challenge_submission/subj06/lh_pred_test.npy"
 )
 def test_the_checker_refuses_near_misses(
     published: Path,
-    predictions: dict[str, np.ndarray],  # type: ignore[type-arg]
+    predictions: dict[str, np.ndarray],
     tmp_path: Path,
     name: str,
     values: object,

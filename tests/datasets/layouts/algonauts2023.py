@@ -80,7 +80,7 @@ def _masks(folder: Path, short: str, where: NDArray[np.int64]) -> None:
 
 def _sparse(path: Path, where: NDArray[np.int64], values: NDArray[np.int64]) -> None:
     """A mask over all vertices; the file has holes, so that a hundred of them take no room."""
-    mask = np.lib.format.open_memmap(path, mode="w+", dtype=np.int64, shape=(VERTICES,))  # type: ignore[no-untyped-call]
+    mask = np.lib.format.open_memmap(path, mode="w+", dtype=np.int64, shape=(VERTICES,))
     mask[where] = values
     mask.flush()
 

@@ -71,7 +71,7 @@ def file_of(subject: str, task: str) -> str:
     return f"fmri/{subject}/func/{subject}_task-{task}_{SPACE}{described}_bold.h5"
 
 
-def values(number: int, key: str, volumes: int) -> np.ndarray:  # type: ignore[type-arg]
+def values(number: int, key: str, volumes: int) -> np.ndarray:
     """What is stored under one key of the subject of this number."""
     random = np.random.default_rng([number, *key.encode()])
     return random.standard_normal((volumes, PARCELS)).astype(np.float32)
@@ -107,7 +107,7 @@ def _atlas(path: Path) -> None:
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = -96, -132, -78
     path.parent.mkdir(parents=True)
-    nibabel.save(nibabel.Nifti1Image(labels, affine), path)
+    nibabel.save(nibabel.Nifti1Image(labels, affine), path)  # type: ignore[no-untyped-call]
 
 
 def _transcript(path: Path, volumes: int) -> None:

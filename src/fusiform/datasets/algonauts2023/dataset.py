@@ -49,9 +49,9 @@ class Algonauts2023(Sampled):
         bytes=35_000_000_000,  # about
         agreement="https://algonautsproject.com/2023/challenge.html",
     )
-    subjects = tuple(f"subj{number:02}" for number in range(1, 9))
-    parts = ("images",)
-    phases = ("test",)
+    subjects: tuple[str, ...] = tuple(f"subj{number:02}" for number in range(1, 9))
+    parts: tuple[str, ...] = ("images",)
+    phases: tuple[str, ...] = ("test",)
 
     def __init__(
         self,

@@ -58,9 +58,9 @@ class Algonauts2025(Sampled):
         bytes=2_700_000_000,  # about, and without the films
         agreement="https://algonautsproject.com/challenge.html",
     )
-    subjects = ("sub-01", "sub-02", "sub-03", "sub-05")
-    parts = ("films", *TASKS)
-    phases = tuple(PHASES)
+    subjects: tuple[str, ...] = ("sub-01", "sub-02", "sub-03", "sub-05")
+    parts: tuple[str, ...] = ("films", *TASKS)
+    phases: tuple[str, ...] = tuple(PHASES)
 
     def __init__(
         self,
