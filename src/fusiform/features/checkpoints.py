@@ -1,4 +1,4 @@
-"""Published networks from a model hub or a local folder: the vision part, its revision, its preprocessing.
+"""Published networks from a model hub or a local folder: the part that sees or reads, its revision, its preprocessing.
 
 Every weight must come from the checkpoint. A part that does not (a pooling layer that was never trained) is removed,
 because transformers would fill it with random numbers.
@@ -15,9 +15,20 @@ from fusiform.errors import LayoutError, SettingsError
 from fusiform.features.hooks import weights_digest
 from fusiform.registry import need
 
-__all__ = ["check_folder", "load_processing_config", "load_vision", "revision_of"]
+__all__ = [
+    "check_folder",
+    "drop_untrained",
+    "load_language",
+    "load_processing_config",
+    "load_vision",
+    "load_vision_language",
+    "load_whole",
+    "read_json_of",
+    "revision_of",
+]
 
 _VISION = ("vision_model", "vision_encoder")  # where networks of pictures and words (CLIP, SigLIP, SAM) keep it
+_TEXT = ("text_model", "language_model")  # and where they keep the part that reads
 _UNUSED = "mask_token"  # stands for hidden patches, of which there are none
 
 
@@ -43,26 +54,103 @@ def load_vision(source: str, commit: str | None) -> Any:
         LayoutError: there is no such network, or weights are missing.
         SettingsError: it takes no pictures.
     """
-    transformers = need("transformers", extra="models")
-    try:
-        model, report = transformers.AutoModel.from_pretrained(source, revision=commit, output_loading_info=True)
-    except Exception as reason:  # a damaged checkpoint breaks in any of four libraries
-        raise LayoutError(_unreadable(source, reason)) from reason
-    part = next((name for name in _VISION if isinstance(getattr(model, name, None), nn.Module)), "")
-    vision: Any = getattr(model, part) if part else model
+    model, missing = load_whole(source, commit)
+    part, vision = _part(model, _VISION)
     if getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not part:
-        raise SettingsError(f"{source!r} ({type(model).__name__}) takes {model.main_input_name}; wanted pictures")
-    prefix = f"{part}." if part else ""
-    _drop_untrained(vision, [key[len(prefix) :] for key in report["missing_keys"] if key.startswith(prefix)], source)
+        raise SettingsError(
+            f"{source!r} ({type(model).__name__}) takes {model.main_input_name}; wanted pictures: networks of text are "
+            "brought by hf-text: and, for the words of recordings, hf-words:"
+        )
+    drop_untrained(vision, _below(missing, part), source)
     if hasattr(vision.config, "mask_ratio"):
         vision.config.mask_ratio = 0.0  # a masked autoencoder describes the whole picture here
     return vision.float().eval()
 
 
-def _drop_untrained(vision: Any, missing: list[str], source: str) -> None:
-    """Remove a pooling layer without weights; nothing else may lack any."""
-    if any("pooler." in key for key in missing):
-        vision.pooler = None
+def load_language(source: str, commit: str | None) -> Any:
+    """The part of a network that reads text, in evaluation mode and in the precision of its checkpoint.
+
+    That is the text part of a network of pictures and words, and the encoder of one that encodes and decodes.
+
+    Args:
+        source: name on the hub, or a local folder.
+        commit: hash, tag or branch on the hub.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        LayoutError: there is no such network, or weights are missing.
+        SettingsError: it reads no text.
+    """
+    model, missing = load_whole(source, commit)
+    part, language = _part(model, ("encoder",) if model.config.is_encoder_decoder else _TEXT)
+    if language.main_input_name != "input_ids":
+        raise SettingsError(f"{source!r} ({type(model).__name__}) takes {language.main_input_name}; wanted text")
+    drop_untrained(language, _below(missing, part), source)
+    return language.eval()
+
+
+def load_vision_language(source: str, commit: str | None) -> Any:
+    """A network that reads about pictures, in evaluation mode and in the precision of its checkpoint.
+
+    It is loaded with its head, because InstructBLIP's weights fit no other class, and given without, where that can be.
+
+    Args:
+        source: name on the hub, or a local folder.
+        commit: hash, tag or branch on the hub.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        LayoutError: there is no such network, or weights are missing.
+    """
+    model, missing = load_whole(source, commit, "AutoModelForImageTextToText")
+    name, network = _part(model, ("model",))
+    drop_untrained(network, _below(missing, name), source)
+    return network.eval()
+
+
+def load_whole(source: str, commit: str | None, kind: str = "AutoModel") -> tuple[Any, list[str]]:
+    """A network as it is, and the names of its weights that the checkpoint lacks.
+
+    Args:
+        source: name on the hub, or a local folder.
+        commit: hash, tag or branch on the hub.
+        kind: the class of transformers that chooses among networks.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        LayoutError: there is no such network.
+    """
+    transformers = need("transformers", extra="models")
+    try:
+        loader = getattr(transformers, kind)
+        model, report = loader.from_pretrained(source, revision=commit, output_loading_info=True)
+    except Exception as reason:  # a damaged checkpoint breaks in any of four libraries
+        raise LayoutError(_unreadable(source, reason)) from reason
+    return model, sorted(report["missing_keys"])
+
+
+def _part(model: Any, names: tuple[str, ...]) -> tuple[str, Any]:
+    """The first of these submodules that a network has, and its name; or the network itself, and `""`."""
+    name = next((name for name in names if isinstance(getattr(model, name, None), nn.Module)), "")
+    part: Any = getattr(model, name) if name else model
+    part.config._commit_hash = getattr(model.config, "_commit_hash", None)  # configurations of parts have none
+    return name, part
+
+
+def _below(missing: list[str], part: str) -> list[str]:
+    """The missing weights of a part, by their names in it."""
+    prefix = f"{part}." if part else ""
+    return [key[len(prefix) :] for key in missing if key.startswith(prefix)]
+
+
+def drop_untrained(network: Any, missing: list[str], source: str) -> None:
+    """Remove a pooling layer without weights; nothing else may lack any.
+
+    Raises:
+        LayoutError: other weights are missing.
+    """
+    for above in {key.partition("pooler.")[0].rstrip(".") for key in missing if "pooler." in key}:
+        network.get_submodule(above).pooler = None
     lost = sorted(key for key in missing if "pooler." not in key and _UNUSED not in key)
     if lost:
         raise LayoutError(
@@ -86,7 +174,7 @@ def load_processing_config(source: str, commit: str | None) -> dict[str, Any] | 
         LayoutError: the file is damaged, or the hub cannot be asked whether there is one.
     """
     for file in ("preprocessor_config.json", "processor_config.json"):
-        content = _read(source, commit, file)
+        content = read_json_of(source, commit, file)
         if file == "processor_config.json":  # that of a network of pictures and words holds both processors
             content = (content or {}).get("image_processor")
         if content is not None:
@@ -94,8 +182,12 @@ def load_processing_config(source: str, commit: str | None) -> dict[str, Any] | 
     return None
 
 
-def _read(source: str, commit: str | None, file: str) -> Any:
-    """The content of a JSON file of a network; None where it has none."""
+def read_json_of(source: str, commit: str | None, file: str) -> Any:
+    """The content of a JSON file of a network; None where it has none.
+
+    Raises:
+        LayoutError: the file is damaged, or the hub cannot be asked whether there is one.
+    """
     hub = need("transformers.utils", extra="models")
     try:
         path = hub.cached_file(source, file, revision=commit, _raise_exceptions_for_missing_entries=False)

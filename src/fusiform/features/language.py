@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.data import Kind, Recording
-from fusiform.data.timing import checked_rate, row_at
-from fusiform.errors import DataError, LayoutError, MissingDataError
+from fusiform.data.timing import checked_rate
+from fusiform.errors import LayoutError, MissingDataError
 from fusiform.features.tokens import Tokens
+from fusiform.features.transcripts import spans_of, sum_of_impulses
 from fusiform.files import data_folders
 
 __all__ = ["Vectors", "Words", "read_vectors"]
@@ -26,9 +27,7 @@ _CURLY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2026"  # quotes, dashes and dots
 class Words:
     """Rate, length, duration, frequency and meaning of the words that are heard, [1, C, T] each.
 
-    A word is an impulse: it adds its values to the one row whose onset is nearest to the word's own
-    (`timing.row_at`), so that over many words nothing is early or late on average. Rows begin at 0, 1 / rate, ... for
-    as long as the recording lasts; a word nearest to the row after the last goes to the last. Layers:
+    A word is an impulse: it adds its values to the row nearest to its onset (see `transcripts`). Layers:
 
     - `rate` [T, 1]: words per second;
     - `length` [T, 1]: letters of the words that begin there, summed, as are all that follow;
@@ -72,11 +71,8 @@ class Words:
 
     def preprocess(self, recording: Recording) -> Tensor:
         """[C, T]: the channels of all layers below one another."""
-        words = recording.words
-        rows, count = _rows(words, recording.duration, self.rate)
-        values = np.zeros((count, 3 if self.source is None else 4 + self.vectors.values.shape[1]), dtype=np.float32)
-        np.add.at(values, rows, self._describe(words))
-        return torch.from_numpy(np.ascontiguousarray(values.T))
+        starts, values = spans_of(recording)[:, 0], torch.from_numpy(self._describe(recording.words))
+        return sum_of_impulses(values, starts, recording.duration, self.rate).T.contiguous()
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """[1, C, T] -> a layer per description."""
@@ -174,18 +170,6 @@ def _find(source: str) -> Path:
         f"the word vectors {source!r} were not found (looked in {' and '.join(map(str, places))}); set FUSIFORM_DATA "
         f"to the folder that holds {source}/, give vectors=FILE, or vectors=None to go without"
     )
-
-
-def _rows(words: pd.DataFrame, duration: float, rate: float) -> tuple[NDArray[np.int64], int]:
-    """The row of every word, and the number of rows: those that begin before the recording ends."""
-    start, count = words["start"].to_numpy(np.float64), max(1, int(np.ceil(duration * rate - 1e-6)))
-    if outside := np.flatnonzero(~((start >= 0) & (start <= duration))).tolist():
-        word = words.iloc[outside[0]]
-        raise DataError(
-            f"the word {word['text']!r} starts at {word['start']:g} s, outside of a recording of {duration:g} s "
-            f"({len(outside)} of {len(words)} words do); wanted seconds of the recording"
-        )
-    return np.minimum(row_at(start, rate), count - 1), count
 
 
 def _plain(text: str) -> str:

@@ -104,8 +104,9 @@ def processing_of(config: Mapping[str, Any] | None, model_type: str, image_size:
 
 def _family(config: Mapping[str, Any], model_type: str) -> str:
     """The family of image processors, by the file or else by the network."""
-    named = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
-    family = re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", named)
+    kinds = ("video_processor_type", "image_processor_type", "feature_extractor_type")
+    named = next((str(config[kind]) for kind in kinds if config.get(kind)), "")
+    family = re.sub(r"(VideoProcessor|ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", named)
     return family if family in _DEFAULTS else _FAMILY_OF.get(model_type, "ViT")
 
 
@@ -145,6 +146,8 @@ def _made(config: Mapping[str, Any], source: str, family: str) -> Processing:
 def _geometry(config: Mapping[str, Any], family: str) -> tuple[Literal["stretch", "shortest", "longest"], Size, Any]:
     """How pictures are fitted, to which size, and the crop."""
     size, crop = config["size"], _pair(config["crop_size"]) if config["do_center_crop"] else None
+    if family == "VJEPA2":  # its class derives the size from the crop, whatever the file says
+        size = {"shortest_edge": int(_pair(config["crop_size"])[0] * 256 / 224)}
     if isinstance(size, int):  # old files: a number is an edge or a square, as the family has it
         size = dict.fromkeys(_DEFAULTS[family]["size"], size)
     if "shortest_edge" not in size:
@@ -203,17 +206,23 @@ _SQUARE = {"height": 224, "width": 224}
 _CROPPED = {"do_center_crop": True, "crop_size": _SQUARE}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "CLIP": _default({"shortest_edge": 224}, _BICUBIC, _CLIP, **_CROPPED),
+    "Blip": _default({"height": 384, "width": 384}, _BICUBIC, _CLIP),
     "Bit": _default({"shortest_edge": 224}, _BICUBIC, _CLIP, **_CROPPED),
     "ViT": _default(_SQUARE, _BILINEAR, _HALF),
     "DeiT": _default({"height": 256, "width": 256}, _BICUBIC, _HALF, **_CROPPED),
     "Siglip": _default(_SQUARE, _BICUBIC, _HALF),
     "DINOv3ViT": _default(_SQUARE, _BILINEAR, _IMAGENET),
     "ConvNext": _default({"shortest_edge": 384}, _BICUBIC, _HALF, crop_pct=224 / 256),
+    "VideoMAE": _default({"shortest_edge": 224}, _BILINEAR, _HALF, **_CROPPED),
+    "VJEPA2": _default(
+        {"shortest_edge": 292}, _BILINEAR, _IMAGENET, do_center_crop=True, crop_size={"height": 256, "width": 256}
+    ),
     "Sam": _default(
         {"longest_edge": 1024}, _BILINEAR, _IMAGENET, do_pad=True, pad_size={"height": 1024, "width": 1024}
     ),
 }
 _FAMILY_OF = {
+    "blip_2_vision_model": "Blip",
     "clip": "CLIP",
     "clip_vision_model": "CLIP",
     "convnext": "ConvNext",
@@ -221,11 +230,14 @@ _FAMILY_OF = {
     "dinov2": "Bit",
     "dinov2_with_registers": "Bit",
     "dinov3_vit": "DINOv3ViT",
+    "instructblip_vision_model": "Blip",
     "resnet": "ConvNext",
     "sam": "Sam",
     "sam_vision_model": "Sam",
     "siglip": "Siglip",
     "siglip_vision_model": "Siglip",
+    "videomae": "VideoMAE",
     "vit": "ViT",
     "vit_mae": "ViT",
+    "vjepa2": "VJEPA2",
 }
