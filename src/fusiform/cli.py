@@ -127,6 +127,7 @@ for verb, summary in RECIPES.items():
     app.command(f"fusiform.recipes.{verb}:{verb}", name=verb, help=summary)
 for verb, (function, summary) in SHELF.items():
     app.command(f"fusiform.recipes.shelf:{function}", name=verb, help=summary)
+app.command("fusiform.recipes.submit:submit", name="submit", help="Pack predictions into the zip of a challenge.")
 
 
 @app.meta.default
