@@ -3,7 +3,7 @@
 from fusiform.data.features import Features
 from fusiform.data.media import ArraySound, ArrayVideo, FileSound, FileVideo, Sound, Video
 from fusiform.data.responses import Array, Responses
-from fusiform.data.space import Space
+from fusiform.data.space import Grid, Space
 from fusiform.data.stimuli import Kind, Recording, Stimuli, Track
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Features",
     "FileSound",
     "FileVideo",
+    "Grid",
     "Kind",
     "Recording",
     "Responses",

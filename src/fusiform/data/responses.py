@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data.space import Space
-from fusiform.data.spread import spread
+from fusiform.data.spread import standardise
 from fusiform.errors import DataError
 
 __all__ = ["Array", "Responses"]
+
+BLOCK = 1 << 23  # values that are averaged at a time
 
 
 class Array(Protocol):
@@ -81,6 +83,8 @@ class Responses:
         Keeps the order of first appearance and the columns that are constant within a group, and adds `repeats`,
         the number averaged: ceilings need it.
 
+        Beside what it returns, it holds a block of targets at a time only: single trials may fill most of a machine.
+
         Returns:
             values [M, V] float, M <= N.
         """
@@ -88,7 +92,7 @@ class Responses:
         groups = self.samples.groupby(keys, sort=False, dropna=False)
         member = groups.ngroup().to_numpy()  # [N], the averaged row each sample belongs to
         counts = np.bincount(member)
-        values = _sum_rows(np.asarray(self.values), member, len(counts)) / counts[:, None]
+        values = _mean_rows(self.values, member, counts)
         return Responses(values, _constant_columns(self.samples, member, counts), self.space)
 
     def zscore(self, by: str | None = "run", *, like: ArrayLike | None = None) -> "Responses":
@@ -105,7 +109,11 @@ class Responses:
         used = np.ones(len(self), dtype=bool) if like is None else np.asarray(like, dtype=bool)
         values = np.array(self.values, dtype=np.result_type(self.values.dtype, np.float32))
         for rows in _groups(self.samples, by):
-            values[rows] = _standardise(values[rows], values[rows & used], by)
+            if not (rows & used).any():
+                raise DataError(
+                    f"a group of {by!r} has no sample to take mean and deviation from; widen `like` or drop `by`"
+                )
+            values[rows] = standardise(values[rows], values[rows & used])
         return replace(self, values=values)
 
 
@@ -118,21 +126,19 @@ def _groups(samples: pd.DataFrame, by: str | None) -> list[NDArray[np.bool_]]:
     return [labels == label for label in range(labels.max() + 1)]
 
 
-def _standardise(values: NDArray[Any], reference: NDArray[Any], by: str | None) -> NDArray[Any]:
-    if not len(reference):
-        raise DataError(f"a group of {by!r} has no sample to take mean and deviation from; widen `like` or drop `by`")
-    scale = spread(reference).astype(values.dtype)
-    flat, mean = scale == 0, reference.mean(0)
-    unit = np.where(flat, 1, scale)  # squares of tiny or huge values would leave their type: bring them near one first
-    deviation = np.where(flat, 1, ((reference - mean) / unit).std(0))
-    return np.asarray(np.where(flat, 0, (values - mean) / unit / deviation))
-
-
-def _sum_rows(values: NDArray[Any], member: NDArray[np.integer], count: int) -> NDArray[Any]:
+def _mean_rows(values: Array, member: NDArray[np.integer], counts: NDArray[np.integer]) -> NDArray[Any]:
+    """Means of the rows of each group, [M, V]."""
+    trials = values if isinstance(values, np.ndarray) else np.asarray(values)
     order = np.argsort(member, kind="stable")
-    starts = np.searchsorted(member[order], np.arange(count))
-    floating = np.result_type(values.dtype, np.float32)  # the sum of a few int16 betas would overflow
-    return np.asarray(np.add.reduceat(values[order], starts, axis=0, dtype=floating))
+    starts = np.searchsorted(member[order], np.arange(len(counts)))
+    floating = np.result_type(trials.dtype, np.float32)  # the sum of a few int16 betas would overflow
+    means = np.empty((len(counts), trials.shape[1]), dtype=floating)
+    width = max(1, BLOCK // len(trials))
+    for start in range(0, trials.shape[1], width):
+        columns = slice(start, start + width)
+        means[:, columns] = np.add.reduceat(trials[:, columns][order], starts, axis=0, dtype=floating)
+        means[:, columns] /= counts[:, None]
+    return means
 
 
 def _constant_columns(samples: pd.DataFrame, member: NDArray[np.integer], counts: NDArray[np.integer]) -> pd.DataFrame:

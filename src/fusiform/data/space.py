@@ -1,7 +1,7 @@
 """Space: where targets live, be they mesh vertices, voxels or parcels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from fusiform.errors import DataError
 from fusiform.registry import did_you_mean
 
-__all__ = ["Space"]
+__all__ = ["Grid", "Space"]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The lattice that voxels are taken from.
+
+    Args:
+        shape: of the volume, [X, Y, Z].
+        affine: [4, 4], voxel indices to mm, as in NIfTI.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,14 +34,16 @@ class Space:
     Args:
         name: of the space, such as `"fsaverage5"`.
         targets: V rows, in the order of the responses' columns. Known columns, all optional: `name`,
-            `hemisphere` (`"left"`, `"right"`), `vertex` (index in that hemisphere's mesh), `x y z`
-            (coordinates on the sphere or in the volume, mm), `roi` and further label columns.
+            `hemisphere` (`"left"`, `"right"`), `vertex` (index in that hemisphere's mesh), `i j k` (indices of a
+            voxel), `x y z` (coordinates on the sphere or in the volume, mm), `ncsnr`, `roi` and further label columns.
         mesh: name of the mesh that `vertex` indexes, where there is one (`"fsaverage5"`).
+        grid: the lattice that `i j k` index, where there is one.
     """
 
     name: str
     targets: pd.DataFrame
     mesh: str | None = None
+    grid: Grid | None = None
 
     @classmethod
     def named(cls, name: str, targets: Sequence[str]) -> "Space":
@@ -39,6 +54,34 @@ class Space:
     def numbered(cls, name: str, size: int) -> "Space":
         """A space of `size` targets without known places, such as the voxels of a masked region."""
         return cls.named(name, [f"{name}-{number}" for number in range(size)])
+
+    @classmethod
+    def voxels(cls, name: str, mask: ArrayLike, affine: ArrayLike) -> "Space":
+        """The voxels of a mask, in the order of `volume[mask]`: the last index runs fastest.
+
+        Args:
+            name: of the space.
+            mask: [X, Y, Z], true inside.
+            affine: [4, 4], voxel indices to mm.
+
+        Raises:
+            DataError: the mask is no volume, or the affine no [4, 4].
+        """
+        inside, matrix = np.asarray(mask, dtype=bool), np.asarray(affine, dtype=np.float64)
+        if inside.ndim != 3 or matrix.shape != (4, 4):
+            raise DataError(f"got a mask {inside.shape} and an affine {matrix.shape}; wanted [X, Y, Z] and (4, 4)")
+        ijk = np.argwhere(inside)
+        xyz = ijk @ matrix[:3, :3].T + matrix[:3, 3]
+        columns = dict(zip("ijkxyz", [*ijk.T, *xyz.T], strict=True))
+        x, y, z = inside.shape
+        return cls(name, pd.DataFrame(columns), grid=Grid((x, y, z), matrix))
+
+    @classmethod
+    def vertices(cls, name: str, left: ArrayLike, right: ArrayLike, mesh: str | None = None) -> "Space":
+        """Vertices of the left hemisphere, then of the right, each given by its index in that hemisphere's mesh."""
+        sides = [np.asarray(side, dtype=np.int64) for side in (left, right)]
+        hemisphere = np.repeat(["left", "right"], [len(side) for side in sides])
+        return cls(name, pd.DataFrame({"hemisphere": hemisphere, "vertex": np.concatenate(sides)}), mesh)
 
     @property
     def size(self) -> int:
@@ -69,7 +112,24 @@ class Space:
         """[V, 3] coordinates in mm."""
         return np.column_stack([self.column(axis).astype(np.float64) for axis in "xyz"])
 
+    def volume(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Values [V] put back into their volume, [X, Y, Z]; NaN where there is no target.
+
+        Raises:
+            DataError: the targets are no voxels, or are not V.
+        """
+        numbers = np.asarray(values, dtype=np.float64)
+        if self.grid is None or numbers.shape != (self.size,):
+            kind = "voxels of a grid" if self.grid is not None else "no voxels: they have no grid"
+            raise DataError(
+                f"got values {numbers.shape} for space {self.name!r}, whose {self.size} targets are {kind}; "
+                "wanted one value for each voxel"
+            )
+        filled = np.full(self.grid.shape, np.nan)
+        filled[tuple(self.column(axis) for axis in "ijk")] = numbers
+        return filled
+
     def select(self, index: ArrayLike) -> "Space":
         """The space of some targets: positions, a slice's worth of them, or a mask [V]."""
         chosen = np.arange(self.size)[np.asarray(index)]
-        return Space(self.name, self.targets.iloc[chosen].reset_index(drop=True), self.mesh)
+        return replace(self, targets=self.targets.iloc[chosen].reset_index(drop=True))

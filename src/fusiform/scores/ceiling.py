@@ -1,5 +1,7 @@
 """Noise ceilings: how well the best possible model could do."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -7,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from fusiform.errors import DataError
 
 __all__ = ["leave_one_out_correlation", "ncsnr", "noise_ceiling", "r_ceiling"]
+
+BLOCK = 1 << 23  # values in float64 at a time: all trials of a large dataset would not fit
 
 
 def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
@@ -27,25 +31,33 @@ def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
         DataError: shapes do not agree, a value is not finite, a label is missing, or there are no repeats or only one
             stimulus.
     """
-    trials = np.asarray(values, dtype=np.float64)
-    member, _ = pd.factorize(np.asarray(stimulus))
+    trials, labels = np.asarray(values), np.asarray(stimulus)
+    member, _ = pd.factorize(labels)
     _check_trials(trials, member)
+    width = max(1, BLOCK // len(trials))
+    starts = range(0, trials.shape[1], width)
+    return np.concatenate([_ncsnr(trials[:, start : start + width], member) for start in starts] or [np.empty(0)])
+
+
+def _ncsnr(trials: NDArray[Any], member: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The same for a block of targets [N, v]; in float64, whatever the trials are."""
     counts = np.bincount(member)
-    means = np.stack([np.bincount(member, column) for column in trials.T], axis=1) / counts[:, None]
-    noise = np.square(trials - means[member]).sum(0) / (counts - 1).sum()
-    mean = trials.mean(0)
-    between = (counts[:, None] * np.square(means - mean)).sum(0) / (len(counts) - 1)
+    order, heads = np.argsort(member, kind="stable"), np.cumsum(counts) - counts
+    trials = trials[order].astype(np.float64)  # the trials of a stimulus stand together
+    means = np.add.reduceat(trials, heads, axis=0) / counts[:, None]
+    noise = np.square(trials - np.repeat(means, counts, axis=0)).sum(0) / (counts - 1).sum()
+    between = (counts[:, None] * np.square(means - trials.mean(0))).sum(0) / (len(counts) - 1)
     weight = (counts.sum() - np.square(counts).sum() / counts.sum()) / (len(counts) - 1)  # repeats, if all had as many
     signal = np.clip((between - noise) / weight, 0, None)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(signal > 0, np.sqrt(signal / noise), 0.0)
 
 
-def _check_trials(trials: NDArray[np.float64], member: NDArray[np.integer]) -> None:
+def _check_trials(trials: NDArray[Any], member: NDArray[np.integer]) -> None:
     if trials.ndim != 2 or len(trials) != len(member):
         raise DataError(f"got trials {trials.shape} and {len(member)} stimulus labels; wanted [N, V] and N")
-    if not np.isfinite(trials).all():
-        raise DataError(f"trials hold {int((~np.isfinite(trials)).sum())} NaN or infinite values; drop them first")
+    if bad := sum(int((~np.isfinite(row)).sum()) for row in trials):  # row by row: no mask of the whole
+        raise DataError(f"trials hold {bad} NaN or infinite values; drop them first")
     if (member < 0).any():
         raise DataError(f"{int((member < 0).sum())} trials have no stimulus label; wanted one for each")
     counts = np.bincount(member)

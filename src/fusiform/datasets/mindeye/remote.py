@@ -1,0 +1,122 @@
+"""Shards on the disk or at an address; what comes from an address is kept in the cache folder.
+
+An address may be a folder of http(s) whose files are named as published. A file takes its name in the cache only when
+all of it has come.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+from fusiform.datasets.base import is_remote
+from fusiform.errors import FetchError, LayoutError, SettingsError
+from fusiform.files import atomic, cache_folder
+
+__all__ = ["Folder", "LocalFolder", "RemoteFolder", "folder_at"]
+
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where published files lie."""
+
+    address: str
+
+    def file(self, name: str) -> Path | None:
+        """A file of the folder, on the disk; None where there is none."""
+        raise NotImplementedError
+
+    def shards(self, pattern: str) -> Iterator[Path]:
+        """The files `pattern.format(0)`, `pattern.format(1)` and so on, up to the first that is not there.
+
+        Raises:
+            LayoutError: later ones are there, so that one is missing.
+        """
+        number = 0
+        while (path := self.file(pattern.format(number))) is not None:
+            yield path
+            number += 1
+        self.check_end(pattern, number)
+
+    def check_end(self, pattern: str, number: int) -> None:
+        """Refuse a hole in the numbers, where that can be seen."""
+
+
+@dataclass(frozen=True)
+class LocalFolder(Folder):
+    """A folder of the disk."""
+
+    def file(self, name: str) -> Path | None:
+        """The file itself."""
+        path = Path(self.address) / name
+        return path if path.is_file() else None
+
+    def check_end(self, pattern: str, number: int) -> None:
+        """The folder can be listed, so a hole shows."""
+        place = Path(self.address) / pattern
+        form = re.compile(re.escape(place.name).replace(r"\{\}", r"(\d+)"))
+        known = [int(match[1]) for path in place.parent.glob("*.tar") if (match := form.fullmatch(path.name))]
+        if known and max(known) >= number:
+            raise LayoutError(
+                f"{pattern.format(number)} is missing in {self.address}, though {pattern.format(max(known))} is there; "
+                "copy it too"
+            )
+
+
+@dataclass(frozen=True)
+class RemoteFolder(Folder):
+    """A folder at an address, whose files are fetched once."""
+
+    def file(self, name: str) -> Path | None:
+        """The copy in the cache, fetched now if need be.
+
+        Raises:
+            FetchError: the server cannot be reached, or does not give it.
+        """
+        target = self._cache() / name
+        if target.is_file():
+            return target
+        address = f"{self.address.rstrip('/')}/{quote(name)}"
+        try:
+            with urlopen(Request(address), timeout=TIMEOUT) as reply, atomic(target) as new, open(new, "wb") as out:
+                wanted = reply.headers.get("Content-Length")
+                while chunk := reply.read(CHUNK):
+                    out.write(chunk)
+                if wanted is not None and out.tell() != int(wanted):
+                    raise ConnectionError(f"the transfer broke off after {out.tell()} of {wanted} bytes")
+        except HTTPError as reason:
+            if reason.code == 404:
+                return None
+            raise FetchError(
+                f"{address} could not be fetched ({reason}); check the address and your access"
+            ) from reason
+        except (URLError, ConnectionError, TimeoutError) as reason:
+            raise FetchError(
+                f"{address} could not be fetched ({reason}); check the connection and run it again"
+            ) from reason
+        return target
+
+    def _cache(self) -> Path:
+        host = urlsplit(self.address).netloc.replace(":", "_")
+        digest = hashlib.sha256(self.address.rstrip("/").encode()).hexdigest()[:12]
+        return cache_folder() / "mindeye" / f"{host}-{digest}"
+
+
+def folder_at(address: str | Path) -> Folder:
+    """The folder of the disk, or at an http(s) address.
+
+    Raises:
+        SettingsError: an address of another kind.
+    """
+    if not is_remote(address):
+        return LocalFolder(str(Path(address).expanduser()))
+    if urlsplit(str(address)).scheme not in ("http", "https"):
+        raise SettingsError(f"{address} is no address that can be read; give one of http(s), or a folder")
+    return RemoteFolder(str(address))

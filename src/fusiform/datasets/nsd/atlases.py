@@ -1,0 +1,141 @@
+"""Regions: atlases whose every label has its name, on the voxels of a volume or the vertices of two hemispheres.
+
+A mask holds -1 outside the cortex, 0 where nothing is labelled, and labels from 1 on; a table beside it
+(`NAME.mgz.ctab`) names them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusiform.datasets.base import check_shape, reading
+from fusiform.datasets.nsd.imaging import opened_image
+from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.registry import did_you_mean
+
+__all__ = ["Atlas", "inside", "read_atlas", "read_map"]
+
+# names by label, from 1, where the table is not at hand: those of the data manual
+KNOWN = {
+    "nsdgeneral": ("nsdgeneral",),
+    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
+    "prf-eccrois": ("ecc0pt5", "ecc1", "ecc2", "ecc4", "ecc4+"),
+    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "floc-places": ("OPA", "PPA", "RSC"),
+    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
+    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
+    "Kastner2015": (
+        *("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4", "VO1", "VO2", "PHC1", "PHC2", "TO2", "TO1", "LO2", "LO1"),
+        *("V3B", "V3A", "IPS0", "IPS1", "IPS2", "IPS3", "IPS4", "IPS5", "SPL1", "FEF"),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """One atlas.
+
+    Args:
+        name: such as `prf-visualrois`.
+        labels: [T] of every voxel or vertex of the space; 0 or less where there is none.
+        names: label -> name.
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    names: Mapping[int, str]
+
+    def column(self, index: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Names of the labels of some targets; empty where there is none."""
+        labels = self.labels[index]
+        return np.array(["" if label <= 0 else self.names[int(label)] for label in labels], dtype=np.str_)
+
+    def mask(self, name: str | None = None) -> NDArray[np.bool_]:
+        """[T] where it has that label, or any."""
+        if name is None:
+            return self.labels > 0
+        return np.isin(self.labels, [label for label, known in self.names.items() if known == name and label > 0])
+
+
+def read_atlas(name: str, files: Sequence[Path], table: Path | None, shapes: Sequence[tuple[int, ...]]) -> Atlas:
+    """Read an atlas and the names of its labels.
+
+    Args:
+        name: of the atlas.
+        files: a volume, or the left and the right hemisphere.
+        table: of names, if there is one.
+        shapes: that the masks must have, [X, Y, Z] or [T].
+
+    Raises:
+        LayoutError: a file is damaged, of another shape, or holds a label that has no name.
+    """
+    masks = [read_map(path, shape) for path, shape in zip(files, shapes, strict=True)]
+    labels = np.concatenate([mask.ravel() for mask in masks])
+    names = _names(table) if table is not None else dict(enumerate(KNOWN.get(name, ()), 1))
+    if not names and set(np.unique(labels).tolist()) <= {-1, 0, 1}:
+        names = {1: name}
+    strange = [label for label in np.unique(labels).tolist() if label > 0 and label not in names]
+    if strange or (labels != np.round(labels)).any():
+        where = table if table is not None else f"{name}.mgz.ctab (which is not here)"
+        what = f"{strange[0]:g}" if strange else "that is no whole number"
+        raise LayoutError(
+            f"{files[0]} holds the label {what}, which {where} does not name; put both from one release side by side"
+        )
+    return Atlas(name, labels.astype(np.int64), names)
+
+
+def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """One number per voxel [X, Y, Z] or vertex [T].
+
+    Raises:
+        LayoutError: the file is damaged or not of that shape.
+    """
+    with reading(path), opened_image(path) as image:
+        values = np.array(np.asarray(image.dataobj))  # off the file, which will be closed
+        if path.suffix in (".mgh", ".mgz"):
+            values = values.reshape(len(values), -1)[:, 0]  # stored as [T, 1, 1]
+    check_shape(values, shape, "the map", path)
+    return values
+
+
+def inside(atlases: Mapping[str, Atlas], wanted: Sequence[str]) -> NDArray[np.bool_]:
+    """[T] the union of some regions: atlases (`streams`), labels (`V1v`), or both (`Kastner2015:V1v`).
+
+    Raises:
+        UnknownNameError: there is no such region.
+        SettingsError: several atlases have such a label.
+    """
+    return np.asarray(np.logical_or.reduce([_region(atlases, name) for name in wanted]))
+
+
+def _region(atlases: Mapping[str, Atlas], name: str) -> NDArray[np.bool_]:
+    if name in atlases:
+        return atlases[name].mask()
+    full = {f"{atlas.name}:{label}": (atlas, label) for atlas in atlases.values() for label in _labels(atlas)}
+    found = [name] if name in full else [one for one, (_, label) in full.items() if label == name]
+    if len(found) > 1:
+        raise SettingsError(f"{len(found)} atlases have a region {name!r}; say which: {' or '.join(found)}")
+    if not found:
+        labels = sorted({label for _, label in full.values()})
+        raise UnknownNameError(
+            f"unknown region {name!r}{did_you_mean(name, [*labels, *atlases])}; there are 'brain', the atlases "
+            f"{', '.join(atlases) or '(none were found)'}, and their labels"
+        )
+    atlas, label = full[found[0]]
+    return atlas.mask(label)
+
+
+def _labels(atlas: Atlas) -> list[str]:
+    return list(dict.fromkeys(known for label, known in atlas.names.items() if label > 0))
+
+
+def _names(table: Path) -> dict[int, str]:
+    """Lines of a label and its name; FreeSurfer's own tables go on with colours."""
+    with reading(table):
+        rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return {int(row[0]): row[1] for row in rows if not row[0].startswith("#")}

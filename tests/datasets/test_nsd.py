@@ -1,0 +1,472 @@
+"""NSD: the published layouts in miniature against plain formulas, and damaged copies of them."""
+
+import pickle
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from layouts import nsd as published
+from scipy.io import loadmat, savemat
+
+from fusiform.data import Responses
+from fusiform.datasets import load_dataset
+from fusiform.datasets.nsd import NSD
+from fusiform.datasets.nsd import targets as nsd_targets
+from fusiform.datasets.nsd.design import read_design
+from fusiform.datasets.nsd.splits import named_split
+from fusiform.errors import DataError, FusiformError, LayoutError, MissingDataError, SettingsError, UnknownNameError
+from fusiform.testing import check_dataset
+
+VOLUME = f"nsddata_betas/ppdata/subj01/func1pt8mm/{published.BETAS}"
+AVERAGE = f"nsddata_betas/ppdata/subj01/fsaverage/{published.BETAS}"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nsd")
+    published.write(folder)
+    return folder
+
+
+@pytest.fixture
+def root(written: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    shutil.copytree(written, tmp_path / "nsd")
+    return tmp_path / "nsd"
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    published.write_prepared(tmp_path / "prepared")
+    return tmp_path / "prepared"
+
+
+@pytest.fixture(autouse=True)
+def _small_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nsd_targets, "FSAVERAGE", published.FSAVERAGE)
+
+
+def percent(session: int) -> np.ndarray:
+    """[trials, X, Y, Z], by the plain formula."""
+    return np.moveaxis(published.volume_betas(session).astype(float) / 300, -1, 0)
+
+
+def test_it_keeps_the_contract_of_datasets(written: Path) -> None:
+    check_dataset(load_dataset("nsd", root=str(written)), subjects=["subj01"], most=5)
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".nii.gz"])
+def test_volumes_are_read_in_both_formats(root: Path, suffix: str) -> None:
+    for path in (root / VOLUME).glob("betas_session*"):
+        if not path.name.endswith(suffix):
+            path.unlink()
+    found = NSD(root=root, zscore="none", region="prf-visualrois:V1v").responses("subj01")
+    mask = published.mask("prf-visualrois") == 1
+    plain = np.concatenate([percent(session)[:, mask] for session in published.SESSIONS])
+    np.testing.assert_allclose(found.values, plain, rtol=1e-6)
+    assert found.values.dtype == np.float32
+    assert found.space.column("prf-visualrois").tolist() == ["V1v"] * mask.sum()
+
+
+def test_voxels_know_their_place(written: Path) -> None:
+    found = NSD(root=written, region="brain").responses("subj01", rois=["nsdgeneral"])
+    mask = published.mask("nsdgeneral") == 1
+    ijk = np.argwhere(mask)
+    np.testing.assert_array_equal(np.column_stack([found.space.column(axis) for axis in "ijk"]), ijk)
+    np.testing.assert_allclose(found.space.coordinates(), ijk @ published.AFFINE[:3, :3].T + published.AFFINE[:3, 3])
+    np.testing.assert_allclose(found.space.column("ncsnr"), published.volume_ncsnr()[mask])
+    back = found.space.volume(found.space.column("ncsnr"))
+    np.testing.assert_allclose(back[mask], published.volume_ncsnr()[mask])
+    assert np.isnan(back[~mask]).all()
+
+
+def test_hdf5_stored_anew_in_other_pieces_reads_the_same(root: Path) -> None:
+    before = NSD(root=root).responses("subj01")
+    for session in published.SESSIONS:
+        with h5py.File(root / VOLUME / f"betas_session{session:02}.hdf5", "w") as file:
+            file["betas"] = published.volume_betas(session).transpose(3, 2, 1, 0)  # in one piece
+    np.testing.assert_array_equal(NSD(root=root).responses("subj01").values, before.values)
+
+
+def test_trials_follow_the_design(written: Path) -> None:
+    samples = NSD(root=written).responses("subj01").samples
+    shown = published.design()["shown"]
+    assert samples["stimulus"].tolist() == [f"nsd-{number - 1:05}" for number in shown[:1500]]
+    assert samples["trial"].tolist() == list(range(1500))
+    assert samples["session"].tolist() == [1] * 750 + [2] * 750
+    runs = samples.groupby("run").size()
+    assert runs.tolist() == [63, 62] * 12  # as the manual says: odd runs have 63 trials, even ones 62
+    seen: dict[str, int] = {}
+    for stimulus, repeat in zip(samples["stimulus"], samples["repeat"], strict=True):
+        seen[stimulus] = seen.get(stimulus, 0) + 1
+        assert repeat == seen[stimulus]
+
+
+def test_one_session_keeps_the_count_of_repeats(written: Path) -> None:
+    both, second = (NSD(root=written, sessions=wanted).responses("subj01") for wanted in (None, "2"))
+    later = both.samples[both.samples["session"] == 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(second.samples, later)
+    np.testing.assert_array_equal(second.values, both.values[750:])
+
+
+def test_sessions_are_standardised_by_their_training_trials(written: Path) -> None:
+    raw = NSD(root=written, zscore="none").responses("subj01")
+    like = (raw.samples["split"] == "train").to_numpy()
+    assert 0 < like.sum() < len(raw)
+    found = NSD(root=written).responses("subj01")
+    np.testing.assert_allclose(found.values, raw.zscore("session", like=like).values, atol=2e-6)
+    everything = NSD(root=written, zscore="session-all").responses("subj01")
+    np.testing.assert_allclose(everything.values, raw.zscore("session").values, atol=2e-6)
+    assert np.abs(found.values - everything.values).max() > 0.01
+
+
+def test_saturated_betas_are_counted_and_said(written: Path) -> None:
+    with pytest.warns(UserWarning, match=r"1 of \d+ betas of subj01 are saturated"):
+        found = NSD(root=written).responses("subj01", rois=["prf-visualrois"])
+    voxel = np.flatnonzero(found.space.column("saturated"))
+    assert [int(found.space.column(axis)[voxel[0]]) for axis in "ijk"] == list(published.SATURATED[0])
+    assert found.space.column("saturated").sum() == 1
+
+
+@pytest.mark.parametrize("space", ["fsaverage", "nativesurface"])
+def test_surfaces(written: Path, space: str) -> None:
+    with pytest.warns(UserWarning, match="750 of .* are missing") if space == "fsaverage" else nullcontext():
+        found = NSD(root=written, space=space, zscore="none").responses("subj01")
+    sides = [
+        np.concatenate([published.surface_betas(space, session, side).T for session in published.SESSIONS])
+        for side in (0, 1)
+    ]
+    plain = np.concatenate(sides, axis=1) / (300 if space == "nativesurface" else 1)
+    np.testing.assert_allclose(found.values, plain, rtol=1e-6)
+    assert found.space.mesh == ("fsaverage" if space == "fsaverage" else "subj01-native")
+    right = found.space.column("hemisphere") == "right"
+    assert found.space.column("vertex")[right].tolist() == list(range(right.sum()))
+    labels = published.vertex_mask("streams", int(right.sum()))
+    names = np.array(["", *published.CLASSES["streams"][1:]])[labels]
+    assert found.space.column("streams")[right].tolist() == names.tolist()
+
+
+def test_missing_vertices_are_the_mean_once_standardised(written: Path) -> None:
+    with pytest.warns(UserWarning, match="are missing"):
+        found = NSD(root=written, space="fsaverage").responses("subj01")
+    lost = published.FSAVERAGE + 4
+    assert found.space.column("missing").tolist() == [750 * (vertex == lost) for vertex in range(found.space.size)]
+    assert (found.values[750:, lost] == 0).all()
+    assert (found.values[:750, lost] != 0).any()
+    assert np.isfinite(found.values).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*are saturated")
+def test_regions_by_label_by_atlas_and_by_both(written: Path) -> None:
+    dataset = NSD(root=written)
+
+    def voxels(*rois: str) -> set[tuple[int, ...]]:
+        targets = dataset.responses("subj01", rois=rois).space.targets
+        return set(map(tuple, targets[["i", "j", "k"]].to_numpy().tolist()))
+
+    def plain(name: str, *labels: int) -> set[tuple[int, ...]]:
+        return set(map(tuple, np.argwhere(np.isin(published.mask(name), labels)).tolist()))
+
+    assert voxels("FFA-1") == plain("floc-faces", 2)
+    assert voxels("floc-faces") == plain("floc-faces", 1, 2, 3, 4, 5)
+    assert voxels("streams:ventral", "OFA") == plain("streams", 5) | plain("floc-faces", 1)
+    with pytest.raises(SettingsError, match="2 atlases have a region 'V3v'; say which: Kastner2015:V3v or prf-"):
+        voxels("V3v")
+    with pytest.raises(
+        UnknownNameError, match=r"unknown region 'FFA-3' \(did you mean 'FFA-[12]'\?\); there are 'brain', the at"
+    ):
+        voxels("FFA-3")
+
+
+def test_region_sets_what_is_read_by_default(written: Path) -> None:
+    brain, general = (NSD(root=written, region=region, sessions="1").responses("subj01") for region in ("brain", None))
+    assert brain.space.size == published.brain().sum()
+    assert general.space.size == (published.mask("nsdgeneral") == 1).sum()
+
+
+def test_a_mask_with_an_unknown_label(root: Path) -> None:
+    labels = published.mask("streams")
+    labels[2, 2, 2] = 9
+    published.write_volume(root / "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz", labels)
+    with pytest.raises(
+        LayoutError, match=r"streams\.nii\.gz holds the label 9, which .*streams\.mgz\.ctab does not name"
+    ):
+        NSD(root=root).responses("subj01")
+
+
+def test_a_mask_of_another_shape(root: Path) -> None:
+    path = root / "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz"
+    published.write_volume(path, published.mask("streams")[:, :, :-1])
+    with pytest.raises(LayoutError, match=r"streams\.nii\.gz has the shape \(6, 7, 4\); wanted \(6, 7, 5\)"):
+        NSD(root=root).responses("subj01")
+
+
+def test_the_shallow_copy_of_mind_eye(tmp_path: Path) -> None:
+    """Labels keep their published names without tables."""
+    published.write_shallow(tmp_path)
+    found = NSD(root=tmp_path, zscore="none").responses("subj01", rois=["FFA-2"])
+    mask = published.mask("floc-faces") == 3
+    np.testing.assert_allclose(found.values[:750], percent(1)[:, mask], rtol=1e-6)
+    assert NSD(root=tmp_path).stimuli().load("nsd-00013").size == (227, 227)
+    assert NSD(root=tmp_path).stimuli().name == "nsd-227"
+
+
+def test_pictures_are_rows_of_the_file(written: Path) -> None:
+    stimuli = NSD(root=written).stimuli()
+    assert len(stimuli) == 73_000
+    for row in (0, 13, 72_999):
+        np.testing.assert_array_equal(np.asarray(stimuli.load(f"nsd-{row:05}")), published.picture(row))
+    shared = published.design()["sharedix"][0] - 1
+    assert np.flatnonzero(stimuli.table["shared"]).tolist() == shared.tolist()
+    assert pickle.loads(pickle.dumps(stimuli.loader))("nsd-00013").size == (425, 425)
+    picture, response = NSD(root=written).sample("subj01", 3)
+    first = published.design()["shown"][3] - 1
+    np.testing.assert_array_equal(np.asarray(picture), published.picture(first))
+    assert response.shape == ((published.mask("nsdgeneral") == 1).sum(),)
+
+
+def test_pictures_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
+    shutil.move(root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5", tmp_path / "nsd_stimuli.hdf5")
+    with pytest.raises(
+        MissingDataError, match=r"the pictures of nsd were not found in .* \(looked for nsddata_stimuli"
+    ):
+        NSD(root=root).stimuli()
+    assert NSD(root=root, stimuli_root=tmp_path).stimuli().load("nsd-00013").size == (425, 425)
+
+
+def plain_test(name: str, planned: int = 40) -> set[int]:
+    """Test pictures (from 1) by counting."""
+    found = published.design()
+    shared, shown = set(found["sharedix"][0].tolist()), found["shown"]
+    if name == "shared982":
+        return shared & set(shown[: (planned - 3) * 750].tolist())
+    if name == "shared515":
+        often = pd.Series(shown[: 30 * 750]).value_counts()
+        return {number for number in shared if often.get(number, 0) == 3}
+    return shared
+
+
+@pytest.mark.parametrize("name", ["shared1000", "shared982", "shared515"])
+def test_published_splits(written: Path, name: str) -> None:
+    wanted = {f"nsd-{number - 1:05}" for number in plain_test(name)}
+    samples = NSD(root=written, split=name).responses("subj01").samples
+    assert set(samples["split"]) == {"train", "test"}
+    assert ((samples["split"] == "test") == samples["stimulus"].isin(wanted)).all()
+    design = read_design(written / "nsddata/experiments/nsd/nsd_expdesign.mat")
+    assert {number + 1 for number in named_split(name, design, "subj01").tolist()} == plain_test(name)
+
+
+def test_splits_differ_and_shrink() -> None:
+    sizes = [len(plain_test(name)) for name in ("shared1000", "shared982", "shared515")]
+    assert 1000 == sizes[0] > sizes[1] > sizes[2] > 0
+    assert sizes[1] == 1000 - published.LATE
+
+
+def test_ones_own_split_leaves_out_what_it_does_not_name(written: Path, tmp_path: Path) -> None:
+    everything = NSD(root=written).responses("subj01").samples["stimulus"].unique()
+    table = pd.DataFrame({"stimulus": everything[:300], "split": ["train", "val", "test"] * 100})
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    whole = NSD(root=written, zscore="none").responses("subj01")
+    for split in (str(tmp_path / "mine.csv"), dict(zip(table["stimulus"], table["split"], strict=True))):
+        found = NSD(root=written, zscore="none", split=split).responses("subj01")
+        rows = whole.samples["stimulus"].isin(everything[:300]).to_numpy()
+        np.testing.assert_array_equal(found.values, whole.values[rows])
+        assert (
+            found.samples["split"].tolist()
+            == found.samples["stimulus"].map(table.set_index("stimulus")["split"]).tolist()
+        )
+
+
+@pytest.mark.parametrize(
+    ("split", "error", "said"),
+    [
+        ({"nsd-73000": "train"}, DataError, "1 pictures that are not known, such as 'nsd-73000'; wanted nsd-00000 to"),
+        ({"nsd-00001": "dev"}, DataError, "puts a picture into 'dev'; wanted train, val, test"),
+        ("shared", SettingsError, r"split is 'shared'.*wanted one of shared1000, shared982, shared515, or a CSV"),
+        ("nowhere.csv", LayoutError, r"nowhere\.csv cannot be read"),
+        ("published", SettingsError, "'published' is that of betas 'whole-brain'"),
+    ],
+)
+def test_splits_that_cannot_be(written: Path, split: object, error: type[FusiformError], said: str) -> None:
+    with pytest.raises(error, match=said):
+        NSD(root=written, split=split).responses("subj01")  # type: ignore[arg-type]
+
+
+def test_a_split_without_training_trials_cannot_standardise_by_them(written: Path) -> None:
+    seen = NSD(root=written).responses("subj01").samples["stimulus"].unique()
+    split = dict.fromkeys(seen, "test")
+    with pytest.raises(SettingsError, match=r"session 1 has no training trial .*zscore='session-all'"):
+        NSD(root=written, split=split).responses("subj01")
+    assert len(NSD(root=written, split=split, zscore="session-all").responses("subj01")) == 1500
+
+
+def test_a_missing_session(root: Path) -> None:
+    for path in (root / VOLUME).glob("betas_session01*"):
+        path.unlink()
+    with pytest.raises(LayoutError, match=r"session 1 of subj01 is missing .*use those that are: sessions=\[2\]"):
+        NSD(root=root).responses("subj01")
+    assert set(NSD(root=root, sessions=[2]).responses("subj01").samples["session"]) == {2}
+    with pytest.raises(LayoutError, match=r"session 7 of subj01 is missing .*1 of 2 are"):
+        NSD(root=root, sessions="2,7").responses("subj01")
+    with pytest.raises(MissingDataError, match="holds no session of subj02"):
+        NSD(root=root).responses("subj02")
+
+
+@pytest.mark.parametrize("sessions", ["1-", "one", [0, 1], "39-41", []])
+def test_sessions_that_cannot_be(written: Path, sessions: object) -> None:
+    with pytest.raises(SettingsError, match="sessions is"):
+        NSD(root=written, sessions=sessions).responses("subj01")  # type: ignore[arg-type]
+
+
+def test_one_hemisphere_is_not_enough(root: Path) -> None:
+    (root / AVERAGE / "rh.betas_session02.mgh").unlink()
+    with pytest.raises(LayoutError, match=r"lh\.betas_session02\.mgh is there but not rh\.betas_session02\.mgh"):
+        NSD(root=root, space="fsaverage").responses("subj01")
+
+
+def test_a_mesh_that_is_not_fsaverage(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nsd_targets, "FSAVERAGE", 163_842)
+    with pytest.raises(LayoutError, match=r"hemispheres of \(64, 64\) vertices; fsaverage has 163842 each"):
+        NSD(root=written, space="fsaverage").responses("subj01")
+
+
+@pytest.mark.parametrize("name", ["betas_session02.hdf5", "betas_session02.nii.gz"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_truncated_file(root: Path, name: str, share: float) -> None:
+    if name.endswith("gz"):
+        (root / VOLUME / "betas_session02.hdf5").unlink()
+    path = root / VOLUME / name
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(LayoutError, match=rf"{name} cannot be read"):
+        NSD(root=root).responses("subj01")
+
+
+@pytest.mark.parametrize("change", ["shape", "type"])
+def test_betas_that_are_not_as_published(root: Path, change: str) -> None:
+    values = published.volume_betas(1)
+    with h5py.File(root / VOLUME / "betas_session01.hdf5", "w") as file:
+        file["betas"] = (
+            values.transpose(3, 2, 1, 0)[:-1] if change == "shape" else values.transpose(3, 2, 1, 0).astype("u1")
+        )
+    said = (
+        r"has the shape \(749, 5, 7, 6\); wanted \(750, 5, 7, 6\)" if change == "shape" else "are uint8; wanted int16"
+    )
+    with pytest.raises(LayoutError, match=said):
+        NSD(root=root).responses("subj01")
+
+
+@pytest.mark.parametrize(("name", "number"), [("subjectim", 73_001), ("masterordering", 0), ("sharedix", -4)])
+def test_a_picture_out_of_range(root: Path, name: str, number: int) -> None:
+    path = root / "nsddata/experiments/nsd/nsd_expdesign.mat"
+    content = {key: value.astype(float) for key, value in loadmat(path).items() if not key.startswith("__")}
+    content[name][0, 5] = number
+    savemat(path, content)
+    with pytest.raises(LayoutError, match=f"{name} of .* holds the picture {number}"):
+        NSD(root=root).responses("subj01")
+
+
+def test_damaged_pictures(root: Path) -> None:
+    path = root / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(LayoutError, match=r"nsd_stimuli\.hdf5 cannot be read"):
+        NSD(root=root).stimuli().load("nsd-00000")
+    with h5py.File(path, "w") as file:
+        file["imgBrick"] = np.zeros((5, 4, 4, 3), np.uint8)
+    with pytest.raises(LayoutError, match=r"uint8 \(5, 4, 4, 3\); wanted uint8 \(73000, 425, 425, 3\)"):
+        NSD(root=root).stimuli().load("nsd-00000")
+
+
+def test_betas_in_hdf5_alone_do_not_say_where_they_are(root: Path) -> None:
+    shutil.rmtree(root / "nsddata/ppdata/subj01/func1pt8mm")
+    for path in (root / VOLUME).glob("*.nii.gz"):
+        path.unlink()
+    with pytest.raises(LayoutError, match="does not say where its voxels lie; copy brainmask"):
+        NSD(root=root).responses("subj01")
+
+
+def test_prepared_files_are_opened_only_when_trusted(prepared: Path) -> None:
+    with pytest.raises(SettingsError, match=r"metadata_sub-01\.npy is a pickled file.*trust_pickle=True"):
+        NSD(root=prepared, space="fsaverage", betas="whole-brain").responses("subj01")
+    with pytest.raises(SettingsError, match="lie on fsaverage, not in 'func1pt8mm'"):
+        NSD(root=prepared, betas="whole-brain")
+    with pytest.raises(MissingDataError, match=r"betas_sub-02\.h5 and metadata_sub-02\.npy were not found"):
+        NSD(root=prepared, space="fsaverage", betas="whole-brain", trust_pickle=True).responses("subj02")
+
+
+def whole_brain(root: Path, **settings: object) -> Responses:
+    dataset = NSD(root=root, space="fsaverage", betas="whole-brain", trust_pickle=True, **settings)  # type: ignore[arg-type]
+    return dataset.responses("subj01")
+
+
+def test_prepared_files(prepared: Path) -> None:
+    found = whole_brain(prepared, zscore="none")
+    plain = np.concatenate([published.prepared_betas(0), published.prepared_betas(1)], axis=1)
+    np.testing.assert_array_equal(found.values, plain)
+    shown = published.design()["shown"][:1500] - 1
+    assert found.samples["stimulus"].tolist() == [f"nsd-{number:05}" for number in shown]
+    test = np.unique(shown)[::10]
+    assert ((found.samples["split"] == "test") == np.isin(shown, test)).all()
+    assert set(found.samples["split"]) == {"train", "val", "test"}
+    early = found.space.column("early") == "early"
+    assert early.tolist() == [label == 1 for label in [*published.vertex_mask("streams", published.FSAVERAGE)] * 2]
+    second = whole_brain(prepared, zscore="none", sessions="2", region="ventral")
+    np.testing.assert_array_equal(second.values, plain[750:][:, found.space.column("ventral") == "ventral"])
+
+
+def test_prepared_files_take_the_published_splits_where_the_design_is(prepared: Path) -> None:
+    with pytest.raises(MissingDataError, match="the experimental design of nsd"):
+        whole_brain(prepared, split="shared1000")
+    published.write_design(prepared / "nsd_expdesign.mat")
+    found = whole_brain(prepared, split="shared1000")
+    wanted = {f"nsd-{number - 1:05}" for number in plain_test("shared1000")}
+    assert ((found.samples["split"] == "test") == found.samples["stimulus"].isin(wanted)).all()
+
+
+def test_truncated_prepared_files(prepared: Path) -> None:
+    path = prepared / "betas_sub-01.h5"
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(LayoutError, match=r"betas_sub-01\.h5 cannot be read"):
+        whole_brain(prepared)
+
+
+def test_prepared_pictures_out_of_range(prepared: Path) -> None:
+    path = prepared / "metadata_sub-01.npy"
+    table = np.load(path, allow_pickle=True).item()
+    table["img_presentation_order"] = table["img_presentation_order"] + 72_999
+    np.save(path, np.array(table, dtype=object), allow_pickle=True)
+    with pytest.raises(LayoutError, match=r"img_presentation_order of .* wanted 0 to 72999"):
+        whole_brain(prepared)
+
+
+def test_settings_are_checked_before_anything_is_read() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown space 'fsaverage7' \(did you mean 'fsaverage'"):
+        NSD(space="fsaverage7")
+    with pytest.raises(UnknownNameError, match="unknown zscore 'run'"):
+        NSD(zscore="run")
+    with pytest.raises(MissingDataError, match="there is no folder"):
+        NSD(root="/nowhere").stimuli()
+
+
+def test_regions_that_hold_nothing(written: Path) -> None:
+    with pytest.raises(DataError, match="rois is empty"):
+        NSD(root=written).responses("subj01", rois=[])
+    with pytest.raises(DataError, match="subj01-func1pt8mm has no target in aTL-faces; ask for other regions"):
+        NSD(root=written).responses("subj01", rois=["aTL-faces"])
+
+
+def test_reading_holds_little_besides_its_result(written: Path) -> None:
+    """Blocks of a file and of columns, not sessions."""
+    import tracemalloc
+
+    dataset = NSD(root=written, space="nativesurface", zscore="session")
+    dataset.responses("subj01")  # imports
+    tracemalloc.start()
+    found = dataset.responses("subj01")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < found.values.nbytes + 12e6  # pandas' table of trials and a block
