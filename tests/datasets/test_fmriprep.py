@@ -1,0 +1,276 @@
+"""Derivatives of fMRIPrep: planted responses come back, by every method and in every form."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from layouts import fmriprep as layout
+
+from fusiform.data import Responses
+from fusiform.datasets.folder import Folder
+from fusiform.datasets.folder.fmriprep import entities
+from fusiform.datasets.folder.trials import clean, nuisance, single_trials, volumes_shown, window_means
+from fusiform.errors import FusiformError, LayoutError
+from fusiform.scores import pearson
+from fusiform.testing import check_dataset
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    layout.write(tmp_path / "scans")
+    return tmp_path / "scans"
+
+
+def read(folder: Path, more: str = "", form: layout.Form = "volume", **settings: Any) -> Responses:
+    """Responses of sub-01 with other settings of `fmriprep`."""
+    lines = {"space": layout.SPACES[form], "method": "lsa", **settings}
+    text = (folder / "dataset.yaml").read_text().partition("fmriprep:")[0]
+    text += "fmriprep:\n" + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in lines.items())
+    (folder / "dataset.yaml").write_text(text + more)
+    return Folder(folder).responses("sub-01")
+
+
+def planted(count: int) -> np.ndarray:
+    """[40, targets] what each event was given."""
+    return np.concatenate([layout.amplitudes(count)[layout.shown(run)] for run in (1, 2)])
+
+
+def agreement(responses: Responses) -> float:
+    """Median over targets of the r between what was found and what was planted, the mean of the runs."""
+    given, found = planted(responses.space.size), np.asarray(responses.values)
+    runs = [pearson(given[rows], found[rows]) for rows in (slice(0, 20), slice(20, 40))]
+    return float(np.median(np.mean(runs, axis=0)))
+
+
+@pytest.mark.parametrize("form", ["volume", "surface", "cifti"])
+def test_planted_betas_come_back(tmp_path: Path, form: layout.Form) -> None:
+    layout.write(tmp_path, form)
+    check_dataset(Folder(tmp_path))
+    responses = read(tmp_path, form=form, zscore=False)
+    scale = 100 / layout.bold(1, layout.targets(form)).mean(0)
+    np.testing.assert_allclose(responses.values[:20], planted(layout.targets(form))[:20] * scale, rtol=2e-3, atol=2e-3)
+    assert responses.samples["stimulus"].iloc[0] == f"object{layout.shown(1)[0]}"
+    assert responses.samples["run"].tolist() == [1] * 20 + [2] * 20
+    assert sorted(set(responses.samples["repeat"])) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("method", "least"), [("lsa", 0.9999), ("lss", 0.9), ("window", 0.85)])
+def test_every_method_finds_them(scans: Path, method: str, least: float) -> None:
+    assert agreement(read(scans, method=method, zscore=False, window=[4.0, 8.0])) > least
+
+
+def test_confounds_and_drifts_matter(scans: Path) -> None:
+    for without in ({"confounds": []}, {"high_pass": None}):
+        assert agreement(read(scans, zscore=False, **without)) < 0.5
+
+
+def test_standardised_betas_are_so_within_runs(scans: Path) -> None:
+    values = np.asarray(read(scans, zscore=True).values)
+    for rows in (slice(0, 20), slice(20, 40)):
+        np.testing.assert_allclose(values[rows].mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose(values[rows].std(0), 1, atol=1e-5)
+
+
+def test_cleaning_is_ordinary_least_squares() -> None:
+    random = np.random.default_rng(0)
+    times, values = np.arange(60) * 2.0, random.normal(size=(60, 4)) + 100
+    confounds = pd.DataFrame(random.normal(size=(60, 3)), columns=list("abc"))
+    order = np.arange(1, int(2 * 60 * 2.0 * 0.02) + 1)
+    drifts = np.cos(np.pi * np.outer(np.arange(60) + 0.5, order) / 60)
+    design = np.column_stack([confounds, drifts, np.ones(60)])
+    expected = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    found = clean(values, nuisance(times, confounds, 0.02), zscore=False)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    constant = clean(np.full((60, 1), 1e3), nuisance(times, confounds, 0.02), zscore=True)
+    np.testing.assert_array_equal(constant, 0)
+
+
+def test_windows_are_means_of_volumes() -> None:
+    times, values = np.arange(10) * 1.5, np.arange(10.0)[:, None]
+    assert window_means(values, times, np.array([0.0, 3.0]), (3.0, 6.0)).ravel().tolist() == [2.5, 4.5]
+    with pytest.raises(
+        LayoutError, match=r"no volume was taken 4 to 5 s after the event at 0 s .* widen fmriprep.window"
+    ):
+        window_means(values, times + 0.7, np.array([0.0]), (4.0, 5.0))
+
+
+def test_one_event_is_its_own_model() -> None:
+    times, events = np.arange(40) * 2.0, pd.DataFrame({"onset": [10.0], "duration": [1.0]})
+    shape = single_trials(np.eye(40), times, events, np.ones((40, 1)), "lsa")
+    np.testing.assert_allclose(single_trials(np.eye(40), times, events, np.ones((40, 1)), "lss"), shape)
+
+
+def test_more_regressors_than_volumes_are_refused() -> None:
+    times = np.arange(10) * 2.0
+    events = pd.DataFrame({"onset": np.arange(10.0), "duration": 1.0})
+    with pytest.raises(LayoutError, match=r"10 volumes cannot tell 11 regressors apart .* take method lss"):
+        single_trials(np.eye(10), times, events, np.ones((10, 1)), "lsa")
+    with pytest.raises(LayoutError, match="a run of 10 volumes has 12 regressors"):
+        clean(np.eye(10), np.ones((10, 12)), zscore=False)
+
+
+class TestSeries:
+    def test_volumes_of_a_film_count_from_its_onset(self) -> None:
+        events = pd.DataFrame({"onset": [3.0, 12.0], "duration": [6.0, 3.0], "stimulus": ["a", "b"]})
+        rows, shown = volumes_shown(np.arange(12) * 1.5, events, 0.0)
+        assert rows.tolist() == [2, 3, 4, 5, 8, 9]
+        assert shown["time"].tolist() == [0, 1.5, 3, 4.5, 0, 1.5]
+        assert shown["stimulus"].tolist() == ["a"] * 4 + ["b"] * 2
+        rows, _ = volumes_shown(np.arange(12) * 1.5, events, 6.0)
+        assert rows.tolist() == list(range(2, 12))  # the tail of one ends where the next begins
+
+    def test_a_run_as_a_time_series(self, scans: Path) -> None:
+        raw = scans / "sub-01/func"
+        for run in (1, 2):
+            film = f"onset\tduration\tstim_file\n6.0\t300\tobject{run}.png\n"
+            (raw / f"sub-01_task-objects_run-{run}_events.tsv").write_text(film)
+        responses = read(scans, method="series")
+        assert responses.timed
+        first = responses.samples[responses.samples["run"] == 1]
+        np.testing.assert_allclose(first["time"], np.arange(200) * 1.5)
+        assert set(first["stimulus"]) == {"object1"}
+        values = (
+            nibabel.load(
+                scans / "derivatives/fmriprep/sub-01/func/"
+                "sub-01_task-objects_run-1_space-MNI152NLin2009cAsym_res-2_desc-preproc_bold.nii.gz"
+            )
+            .get_fdata()[layout.mask()]
+            .T
+        )
+        times, confounds = np.arange(layout.VOLUMES) * 1.5, pd.DataFrame(layout.motion(1))
+        expected = clean(values, nuisance(times, confounds.rename(columns=str), 0.01), zscore=True)
+        np.testing.assert_allclose(responses.values[:200], expected[4:204], atol=1e-3)
+
+    def test_the_start_time_of_the_side_file_counts(self, scans: Path) -> None:
+        for side in (scans / "derivatives").rglob("*_bold.json"):
+            side.write_text(json.dumps({"RepetitionTime": 1.5, "StartTime": 0.75}))
+        events = "onset\tduration\tstim_file\n6.0\t30\tobject1.png\n"
+        for path in (scans / "sub-01").rglob("*_events.tsv"):
+            path.write_text(events)
+        assert read(scans, method="series").samples["time"].iloc[0] == pytest.approx(0.75)
+
+    def test_without_a_side_file_the_image_says_the_tr(self, scans: Path) -> None:
+        before = np.asarray(read(scans).values)
+        for side in (scans / "derivatives").rglob("*_bold.json"):
+            side.unlink()
+        np.testing.assert_array_equal(read(scans).values, before)
+
+
+def test_entities_are_read_from_names() -> None:
+    name = "sub-01_ses-a_task-x_run-2_space-MNI_res-2_desc-preproc_bold.nii.gz"
+    assert entities(name) == {
+        "sub": "01", "ses": "a", "task": "x", "run": "2", "space": "MNI", "res": "2", "desc": "preproc",
+    }  # fmt: skip
+
+
+def test_events_of_a_task_are_inherited_and_may_name_ids(scans: Path) -> None:
+    raw = scans / "sub-01/func"
+    expected = np.asarray(read(scans).values)
+    events = pd.read_csv(raw / "sub-01_task-objects_run-1_events.tsv", sep="\t")
+    for path in raw.glob("*_events.tsv"):
+        path.unlink()
+    events = events.assign(stim_file=events["stim_file"].str.removesuffix(".png"))
+    events.to_csv(scans / "task-objects_events.tsv", sep="\t", index=False, na_rep="n/a")
+    np.testing.assert_array_equal(np.asarray(read(scans).values)[:20], expected[:20])
+
+
+def test_confounds_may_be_patterns_with_gaps(scans: Path) -> None:
+    responses = read(
+        scans, confounds=["trans_*", "rot_*", "white_matter", "csf", "framewise_displacement"], zscore=False
+    )
+    assert agreement(responses) > 0.99
+
+
+def test_trial_types_choose_events(scans: Path) -> None:
+    np.testing.assert_array_equal(read(scans, trial_types=["picture"]).values, read(scans).values)
+
+
+def test_an_atlas_names_the_voxels(scans: Path) -> None:
+    numbers = np.where(np.arange(4)[:, None, None] < 2, 1, 2) * np.ones(layout.SHAPE)
+    nibabel.save(nibabel.Nifti1Image(numbers.astype(np.uint8), layout.AFFINE), scans / "areas.nii.gz")
+    (scans / "areas.tsv").write_text("index\tname\n1\tright half\n2\tleft half\n")
+    responses = read(scans, more="atlases:\n  halves: {file: areas.nii.gz, labels: areas.tsv}\n")
+    assert (
+        responses.space.column("roi").tolist()
+        == np.where(responses.space.column("i") < 2, "right half", "left half").tolist()
+    )
+
+
+def remove(pattern: str) -> Callable[[Path], None]:
+    return lambda folder: [path.unlink() for path in folder.rglob(pattern)] and None
+
+
+def replaced(pattern: str, old: str, new: str) -> Callable[[Path], None]:
+    def act(folder: Path) -> None:
+        for path in folder.rglob(pattern):
+            path.write_text(path.read_text().replace(old, new))
+
+    return act
+
+
+def doubled(folder: Path) -> None:
+    for path in folder.rglob("*_res-2_desc-preproc_bold.nii.gz"):
+        path.with_name(path.name.replace("res-2", "res-1")).write_bytes(path.read_bytes())
+
+
+WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
+    "another space": (
+        lambda folder: None,
+        {"space": "MNI152NLin6Asym"},
+        "space 'MNI152NLin6Asym' .did you mean 'MNI152NL",
+    ),
+    "no such task": (lambda folder: None, {"tasks": ["faces"]}, "unknown fmriprep.tasks 'faces'; there are: objects"),
+    "no runs": (remove("*_bold.nii.gz"), {}, "holds no run of fMRIPrep .* check fmriprep.derivatives"),
+    "no brain mask": (remove("*_desc-brain_mask.nii.gz"), {}, "has no brain mask .*; give fmriprep.mask"),
+    "two resolutions": (doubled, {}, "one run has 2 images in this space: .* keep one resolution"),
+    "no confounds": (
+        remove("*_timeseries.tsv"),
+        {},
+        r"has no sub-01.*confounds_timeseries\.tsv; put it beside the run",
+    ),
+    "a mistyped confound": (
+        lambda folder: None,
+        {"confounds": ["trans_w"]},
+        r"has no column 'trans_w' \(did you mean 'tra",
+    ),
+    "too many confounds": (
+        replaced("*_timeseries.tsv", "\n", "\n\n0\t0\n"),
+        {},
+        "wanted 220, one for each volume of sub-01",
+    ),
+    "no events": (remove("*_events.tsv"), {}, "has no events: no sub-01_task-objects_run-1_events.tsv below"),
+    "an unknown picture": (
+        replaced("*_events.tsv", "object3.png", "object33.png"),
+        {},
+        "shows 'object33.png', which is nei",
+    ),
+    "another column": (lambda folder: None, {"stimulus": "picture"}, "has no column 'picture'"),
+    "no such trial": (lambda folder: None, {"trial_types": ["face"]}, "'face'; there are: picture, press"),
+    "only presses": (
+        lambda folder: None,
+        {"trial_types": ["press"]},
+        "has no event that names a stimulus in column 'stim_f",
+    ),
+    "events after the end": (
+        replaced("*_events.tsv", "\t1.0\t", "9\t1.0\t"),
+        {},
+        "lies outside of the run .* events and TR",
+    ),
+    "an odd TR": (replaced("*_bold.json", "1.5", '"1.5 s"'), {}, "has the TR '1.5 s'; wanted seconds"),
+    "an odd method": (lambda folder: None, {"method": "glm"}, "unknown fmriprep.method 'glm'"),
+    "a window that ends first": (lambda folder: None, {"window": [8, 4]}, "wanted two rising numbers of seconds"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_in_one_sentence(case: str, scans: Path) -> None:
+    spoil, settings, said = WRONG[case]
+    spoil(scans)
+    with pytest.raises(FusiformError, match=said) as caught:
+        read(scans, **settings)
+    assert "\n" not in str(caught.value)
