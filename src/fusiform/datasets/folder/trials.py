@@ -83,13 +83,13 @@ def single_trials(values: Floats, times: Floats, events: pd.DataFrame, regressor
         method: `"lsa"` or `"lss"`.
 
     Raises:
-        LayoutError: there are not more volumes than columns, or an event leaves no trace in the run.
+        LayoutError: there are not more volumes than columns, or an event lies after the end of the run.
     """
-    trials = _responses_to(times, events)  # [T, events]
-    silent = np.flatnonzero(~(np.abs(trials) > 1e-3 * np.abs(trials).max()).any(axis=0))
-    if len(silent):
-        onset = events["onset"].iloc[int(silent[0])]
+    late = events["onset"][events["onset"] >= times[-1]]  # nilearn would move them to the end of the run
+    if len(late):
+        onset = late.iloc[0]
         raise LayoutError(f"the event at {onset:g} s lies outside of the run ({times[-1]:g} s); check events and TR")
+    trials = _responses_to(times, events)  # [T, events]
     columns = regressors.shape[1] + (trials.shape[1] if method == "lsa" else 2)
     if len(times) <= columns:
         raise LayoutError(
