@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fusiform.data import Kind, Recording, Stimuli
+from fusiform.data import ArraySound, ArrayVideo, Kind, Recording, Stimuli
 from fusiform.datasets.contract import examine
 from fusiform.errors import DataError, SettingsError
 from fusiform.features.blocks import Block
@@ -34,7 +34,8 @@ def check_backbone(backbone: Any, stimuli: Stimuli | None = None) -> None:
 
     Args:
         backbone: to be checked, as handed to `extract`.
-        stimuli: of its kind, two at least. Pictures, texts and recordings of words are made where none are given.
+        stimuli: of its kind, two at least. Pictures, texts and recordings (of words, video and sound) are made where
+            none are given.
 
     Raises:
         DataError: all that is wrong, a sentence each.
@@ -42,7 +43,7 @@ def check_backbone(backbone: Any, stimuli: Stimuli | None = None) -> None:
     """
     complaints = _form(backbone)
     if not complaints:
-        complaints = _behaviour(backbone, stimuli or _samples(backbone.kind))
+        complaints = _behaviour(backbone, stimuli or _samples(backbone))
     if complaints:
         listed = "; ".join(f"({number}) {complaint}" for number, complaint in enumerate(complaints, 1))
         raise DataError(f"backbone {getattr(backbone, 'name', backbone)!r} does not keep the contract: {listed}")
@@ -145,7 +146,8 @@ def _difference(first: Block, other: Block) -> str:
     return ""
 
 
-def _samples(kind: Kind) -> Stimuli:
+def _samples(backbone: Backbone) -> Stimuli:
+    kind: Kind = backbone.kind if getattr(backbone, "rate", None) is None else "recording"
     if kind not in _MAKERS:
         raise SettingsError(f"a backbone of kind {kind!r} is checked with stimuli of your own: give stimuli=")
     table = pd.DataFrame(index=[f"sample-{number}" for number in range(_SAMPLES)])
@@ -161,7 +163,10 @@ def _picture(random: np.random.Generator) -> Any:
 def _recording(random: np.random.Generator) -> Recording:
     start = np.sort(random.uniform(0, 29, 40))
     words = pd.DataFrame({"text": random.choice(_WORDS, 40), "start": start, "stop": start + 0.2})
-    return Recording(30.0 + int(random.integers(5)), words=words)
+    seconds = 30 + int(random.integers(5))
+    video = ArrayVideo(random.integers(0, 256, (4 * seconds, 32, 48, 3), dtype=np.uint8), 4.0)
+    sound = ArraySound(random.uniform(-0.5, 0.5, 16000 * seconds), 16000)
+    return Recording(float(seconds), words=words, video=video, sound=sound)
 
 
 def _text(random: np.random.Generator) -> str:
