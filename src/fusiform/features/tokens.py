@@ -43,6 +43,12 @@ class Backbone(Protocol):
     - For recordings, `rate` (Hz): its local tokens are [1, C, T, *grid], without global ones, and row t begins at
       `onset(recording) + t / rate` seconds; `onset` (default 0) is a method. `hemodynamic` (default False) says that
       the rows already went through a haemodynamic response.
+    - For recordings that are too long for one tensor, `pieces(recording, batch_size)`: yields `windows.Piece`s, what
+      `get_tokens` takes at once and how its tokens become rows, in the order of time from 0 seconds on. `preprocess` is
+      then only called by `pieces` itself.
+
+    With a `rate`, a backbone of kind `video`, `audio` or `text` reads recordings that have that stream; one of kind
+    `image+text`, which has its text from its settings, reads images.
     """
 
     name: str
