@@ -30,7 +30,7 @@ def test_values_need_no_torch():
     assert not {"torch", "nilearn", "transformers"} & loaded_by(light)
 
 
-@pytest.mark.parametrize("verb", ["demo", "encode", "decode", "extract", "fetch", "list"])
+@pytest.mark.parametrize("verb", ["demo", "encode", "decode", "extract", "fetch", "list", "export", "import"])
 def test_every_verb_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0
     text = capsys.readouterr().out
@@ -118,6 +118,14 @@ def test_settings_may_be_lists_and_mappings(tmp_path):
     assert list(given["rois"]) == ["a"]
     assert given["backbone_args"] == {"names": ["a", "b"], "rate": 2}
     assert given["model_args"] == {"alphas": [1, 10], "cv": 3}
+
+
+def test_a_sentence_among_settings_keeps_its_commas():
+    from fusiform.cli import app
+
+    argv = ["encode", "--backbone-args", "prompt=What is this, and why?,pool=last", "template='{prompt}: {image}'"]
+    given = app.parse_args(argv, exit_on_error=False, print_error=False)[1].arguments["backbone_args"]
+    assert given == {"prompt": "What is this, and why?", "pool": "last", "template": "{prompt}: {image}"}
 
 
 def test_list_names_everything_as_json(capsys):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from cyclopts import App, CycloptsError, Group, Parameter, convert
 
-from fusiform.errors import FusiformError, SettingsError, UnknownNameError
+from fusiform.errors import DataError, FusiformError, SettingsError, UnknownNameError
 from fusiform.registry import KINDS, did_you_mean, names
 
 __all__ = ["app", "main"]
@@ -71,11 +71,13 @@ def _convert(type_: Any, tokens: Any) -> Any:
     kind = _container(type_)
     if kind is None:
         return convert(type_, tokens)
-    values = [part for token in tokens for part in OUTER_COMMA.split(token.value) if part]
+    comma = COMMA_BEFORE_KEY if kind is dict else OUTER_COMMA
+    values = [part for token in tokens for part in comma.split(token.value) if part]
     return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
 
 
 OUTER_COMMA = re.compile(r",(?![^\[{]*[\]}])")  # not those inside [a,b] or {a: b}
+COMMA_BEFORE_KEY = re.compile(r",(?=\w+=)(?![^\[{]*[\]}])")  # nor those of a sentence, such as a prompt
 
 
 def _container(type_: Any) -> type | None:
@@ -140,13 +142,18 @@ def _launch(
     if result is None:
         return
     facts = _facts(result)
-    print(json_format.dumps(facts, indent=2) if json else "\n".join(_lines(facts)))
+    lines = result.lines() if hasattr(result, "lines") else _lines(facts)
+    print(json_format.dumps(facts, indent=2) if json else "\n".join(lines))
+    if failed := getattr(result, "failed", 0):
+        raise DataError(f"{failed} of the checks above failed; each says what to do next")
 
 
 def _facts(result: Any) -> dict[str, Any]:
     """A run's folder and summary, or the mapping that a verb returned."""
     if isinstance(result, Mapping):
         return dict(result)
+    if hasattr(result, "facts"):
+        return dict(result.facts())
     report = result.folder / "report.html"
     return {"run": str(result.folder), "report": str(report) if report.exists() else None, **result.summary}
 
@@ -187,7 +194,7 @@ def list_(kind: str | None = None, /, *, store: str | None = None) -> dict[str, 
     store
         folder or address of the features (default: features in the cache folder)
     """
-    if kind == "features":
+    if kind in ("feature", "features"):
         from fusiform.recipes.shelf import stored
 
         return stored(store)
@@ -218,14 +225,68 @@ def fetch(name: str, /, *, folder: Path | None = None) -> dict[str, Any]:
     folder
         where to (default: $FUSIFORM_DATA, else data in the cache folder; it is found in both)
     """
-    from fusiform.datasets.fetch import card, fetchable
+    from fusiform.datasets.fetch import card
     from fusiform.datasets.fetch import fetch as download
 
-    if name in names("dataset") and name not in fetchable():
-        raise SettingsError(f"dataset {name!r} needs no files; use it as it is")
     about = card(name)
     print(f"{about.title}\nlicence: {about.licence}\nplease cite: {about.cite}", file=sys.stderr)
     return {"dataset": name, "folder": str(download(name, folder))}
+
+
+@app.command
+def doctor(
+    dataset: str | None = None,
+    /,
+    *,
+    root: Path | None = None,
+    part: str | None = None,
+    subject: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    i_have_agreed: bool = False,
+    dataset_args: Mapping[str, Any] | None = None,
+) -> Any:
+    """Check this machine, and a dataset and a tiny fit on it: what failed says what, got, wanted and next.
+
+    Parameters
+    ----------
+    dataset
+        its name, folder:PATH, or the path of a dataset.yaml (default: check the machine alone)
+    root
+        folder of the dataset's files, or the one that holds a folder of its name (default: $FUSIFORM_DATA)
+    part
+        of a dataset with several kinds of stimuli (default: the first)
+    subject
+        whose responses (default: the first)
+    out
+        folder for a page with the first stimuli and a map of the noise ceiling
+    device
+        auto, cpu, cuda, cuda:1
+    i_have_agreed
+        you have agreed to the terms of data that are read from an address
+    dataset_args
+        key=value,...: arguments of the dataset
+    """
+    from fusiform.datasets import with_agreement
+    from fusiform.recipes.doctor import doctor as look
+
+    arguments = with_agreement(dataset_args, i_have_agreed)
+    return look(dataset, root=root, part=part, subject=subject, out=out, device=device, dataset_args=arguments)
+
+
+@app.command(name="init-dataset")
+def init_dataset(folder: Path, /) -> dict[str, Any]:
+    """Write a commented dataset.yaml into a folder of your own data, filled in as far as can be guessed.
+
+    Parameters
+    ----------
+    folder
+        that holds stimuli and responses, or derivatives of fMRIPrep
+    """
+    from fusiform.datasets.folder.guess import init_folder
+
+    path, found = init_folder(folder)
+    return {"written": str(path), "to fill in": found.open or "nothing", "next": f"fusiform doctor {path}"}
 
 
 @app.command
@@ -245,6 +306,7 @@ def extract(
     on_error: str = "stop",
     store: str | None = None,
     verify: bool = False,
+    i_have_agreed: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -253,7 +315,7 @@ def extract(
     Parameters
     ----------
     dataset
-        its name
+        its name, folder:PATH, or the path of a dataset.yaml
     backbone
         its name, or module:Class of your own
     part
@@ -281,11 +343,14 @@ def extract(
         folder of the feature store, or an address such as s3://bucket/features (default: features in the cache folder)
     verify
         compare what is stored with its checksums first, and extract again what is damaged
+    i_have_agreed
+        you have agreed to the terms of data that are read from an address
     dataset_args
         key=value,...: arguments of the dataset
     backbone_args
         key=value,...: arguments of the backbone
     """
+    from fusiform.datasets import with_agreement
     from fusiform.recipes.steps import describe
 
     return describe(
@@ -303,7 +368,7 @@ def extract(
         on_error=on_error,
         store=store,
         verify=verify,
-        dataset_args=dataset_args,
+        dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
     )
 
@@ -314,4 +379,3 @@ def _share(text: str) -> tuple[int, int]:
     if not (slash and number.isdecimal() and count.isdecimal()):
         raise SettingsError(f"--shard is {text!r}; wanted i/n, such as 0/8 for the first of eight shares")
     return int(number), int(count)
-

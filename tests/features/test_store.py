@@ -264,18 +264,36 @@ def run_worker(how: str, folder: Path) -> dict[str, bytes]:
     script = Path(__file__).parent / "worker.py"
     done = subprocess.run([sys.executable, script, how, folder], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not list(folder.glob("*/blocks/.*"))  # nothing half written
+    assert not list(folder.rglob(".*/*"))  # nothing half written
     return {name: data for name, data in contents(folder).items() if "/.manifest" not in name}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
 class TestWorkers:
-    def test_killed_at_any_moment_it_ends_with_the_same_bytes(self, tmp_path: Path) -> None:
-        assert run_worker("killed", tmp_path / "killed") == run_worker("whole", tmp_path / "whole")
+    @pytest.fixture(scope="class")
+    def undisturbed(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        run_worker("whole", folder)
+        return folder
 
-    def test_two_at_once_leave_the_same_bytes(self, tmp_path: Path) -> None:
-        assert run_worker("pair", tmp_path / "pair") == run_worker("whole", tmp_path / "whole")
+    @pytest.mark.parametrize("how", ["killed", "pair"])
+    def test_however_many_and_however_often_killed_they_leave_the_same_bytes(
+        self, tmp_path: Path, undisturbed: Path, how: str
+    ) -> None:
+        assert run_worker(how, tmp_path) == contents(undisturbed)
+
+    @pytest.mark.parametrize("how", ["verify", "repair"])
+    def test_damage_is_mended_by_two_at_once_and_by_the_killed(
+        self, tmp_path: Path, undisturbed: Path, how: str
+    ) -> None:
+        shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+        chunks = [path for path in sorted(tmp_path.rglob("*")) if path.is_file() and "/c/" in path.as_posix()]
+        for chunk in chunks[::5]:
+            TestDamage.flip(chunk)
+        chunks[7].unlink()
+        chunks[9].parents[5].joinpath("zarr.json").write_text("{")
+        assert run_worker(how, tmp_path) == contents(undisturbed)
 
 
 class TestDamage:

@@ -3,6 +3,8 @@
 python worker.py whole STORE        one worker, undisturbed
 python worker.py killed STORE       workers one after another, each killed at a random moment; the last one finishes
 python worker.py pair STORE         two workers at once, of one shard each
+python worker.py verify STORE       two workers at once on one finished store, both looking for damage
+python worker.py repair STORE       workers one after another on a damaged store, killed while they mend it
 """
 
 import os
@@ -33,9 +35,10 @@ def load(id: str) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def work(folder: Path, shard: tuple[int, int] = (0, 1)) -> None:
+def work(folder: Path, shard: tuple[int, int] = (0, 1), verify: bool = False) -> None:
     stimuli = Stimuli("toys", "image", pd.DataFrame(index=[f"im{number}" for number in range(PICTURES)]), load)
-    extract(stimuli, Pixels(64), FeatureStore(folder), shard=shard, batch_size=3)
+    found = extract(stimuli, Pixels(64), FeatureStore(folder), shard=shard, batch_size=3, verify=verify)
+    assert np.isfinite(found.arrays["pixels"][::7]).all()  # readable, whatever others are doing to the store
 
 
 def start(job: Callable[[], None]) -> int:
@@ -83,6 +86,22 @@ def pair(folder: Path) -> None:
     assert all(ended)
 
 
+def verify(folder: Path) -> None:
+    workers = [start(lambda: work(folder, verify=True)) for _ in range(2)]
+    ended = [ended_well(pid) for pid in workers]
+    assert all(ended)
+
+
+def repair(folder: Path) -> None:
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        pid = start(lambda: work(folder, verify=True))
+        time.sleep(moments.uniform(0.05, 0.4))
+        os.kill(pid, signal.SIGKILL)
+        ended_well(pid)
+    assert ended_well(start(lambda: work(folder, verify=True)))
+
+
 if __name__ == "__main__":
     how, place = sys.argv[1], Path(sys.argv[2])
-    {"whole": work, "killed": killed, "pair": pair}[how](place)
+    {"whole": work, "killed": killed, "pair": pair, "verify": verify, "repair": repair}[how](place)

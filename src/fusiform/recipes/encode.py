@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.checking import at_least
+from fusiform.datasets import with_agreement
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, shuffled_r
 from fusiform.recipes.recipe import recipe
@@ -41,6 +42,7 @@ def encode(
     gap: int = 5,
     seed: int = 0,
     device: str = "auto",
+    i_have_agreed: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
     model_args: Mapping[str, Any] | None = None,
@@ -53,7 +55,7 @@ def encode(
     Parameters
     ----------
     dataset
-        name of the dataset
+        name of the dataset, folder:PATH, or the path of a dataset.yaml
     subject
         whose brain (default: the first)
     part
@@ -65,7 +67,8 @@ def encode(
     layers
         of the network (default: all)
     reduce
-        what to keep of each layer's grid: mean, cls, pool:HxW (default: all of it)
+        what to keep of each layer: mean, cls or pool:HxW of its grid, project:DIM or pca:DIM of its rows, or several
+        joined by +, such as mean+pca:64 (default: all of it)
     hemodynamic
         convolve features with a haemodynamic response
     lags
@@ -88,6 +91,8 @@ def encode(
         of the shuffled control
     device
         auto, cpu, cuda, cuda:1
+    i_have_agreed
+        you have agreed to the terms of data that are read from an address
     dataset_args
         key=value,...: arguments of the dataset
     backbone_args
@@ -113,7 +118,7 @@ def encode(
         window=window,
         average=not single_trials,
         device=device,
-        dataset_args=dataset_args,
+        dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
     )
     watch.lap("features")

@@ -110,6 +110,7 @@ def _line(store: Any, name: str) -> dict[str, Any]:
         "name": name,
         "backbone": about["backbone"],
         "layers": ", ".join(about["layers"]) if len(about["layers"]) < 4 else f"{len(about['layers'])} layers",
+        "reduce": about["reduce"] or "none",
         "rows": about["rows"],
         "dtype": about["dtype"],
         "size": _size(about["bytes"]),

@@ -25,8 +25,7 @@ _BATCH_BYTES = 1 << 26
 
 
 def write(features: Features, folder: Path) -> None:
-    """Write features into a folder of their own."""
-    folder.mkdir(parents=True)
+    """Write features into an empty folder of their own."""
     features.index.to_csv(folder / _INDEX, index=False)
     if features.rate is not None:
         write_json(folder / _TIMING, {"rate": features.rate, "hemodynamic": bool(features.convolved)})
