@@ -32,6 +32,7 @@ from fusiform.nets.selector import Selector, TokenShape
 
 CONTENDERS = ("ours", "plain", "dense_floor", "touched_floor")
 TILE = 1024  # vertices of a product of the floors
+SPREAD = 0.7  # deviation of places before the tanh: they are all over the picture
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -146,10 +147,13 @@ def made(settings: argparse.Namespace) -> Selector:
     shape = TokenShape(settings.channels, (settings.grid, settings.grid), settings.channels)
     shapes = {f"block{number}": shape for number in range(settings.layers)}
     net = Selector(shapes, [functional.normalize(torch.randn(int(settings.vertices), 3)) * 100], width=settings.width)
+    selectors = net.targets[0]
     with torch.no_grad():
-        selectors = net.targets[0]
-        hidden = selectors.place[:-1](selectors.code)
-        selectors.place[-1].weight.normal_(std=1 / hidden.std().item() / hidden.shape[1] ** 0.5)
+        last = selectors.place[-1]
+        last.weight.normal_()
+        spread, mean = torch.std_mean(selectors.place(selectors.code), 0)  # [2], before the tanh
+        last.weight *= SPREAD / spread[:, None]
+        last.bias -= SPREAD * mean / spread
     return net
 
 

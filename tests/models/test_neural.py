@@ -389,7 +389,7 @@ def test_saved_settings_are_plain_json(tmp_path):
     X, Y, places = brain()
     encoder(places).fit(X, Y).save(tmp_path / "model")
     state = json.loads((tmp_path / "model" / "model.json").read_text())
-    assert state["settings"]["learning_rate"] == 3e-3
+    assert state["settings"]["learning_rate"] == 1e-2
     assert state["layers"]["low"] == [5, [4, 4], 5]
 
 

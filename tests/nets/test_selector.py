@@ -251,9 +251,12 @@ def test_position_code():
     torch.testing.assert_close(unit_box(torch.ones(1, 3)), torch.zeros(1, 3))
 
 
-def test_weights_step_further_than_the_rest():
+def test_every_parameter_steps_at_the_rate_of_its_kind():
     net = make("pictures", targets=(20, 30))
-    first, second = net.groups()
-    assert second["rate"] / first["rate"] == pytest.approx(math.sqrt(6))
-    assert {id(p) for g in (first, second) for p in g["params"]} == {id(p) for p in net.parameters()}
+    first, second, *linears = net.groups()
+    assert first["rate"] == 1
+    assert second["rate"] == pytest.approx(math.sqrt(6))
     assert [p.shape for p in second["params"]] == [(20, 6), (30, 6)]
+    assert [group["rate"] for group in linears[:2]] == pytest.approx([4 / math.sqrt(5)] * 2)
+    found = [id(p) for group in net.groups() for p in group["params"]]
+    assert sorted(found) == sorted(id(p) for p in net.parameters())

@@ -73,7 +73,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         decay_steps: int | None = None,
         epochs: int = 15,
         batch_size: int = 64,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1e-2,
         weight_decay: float = 1e-2,
         schedule: Schedule = "cosine",
         warmup: float = 0.1,

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["Cells", "Choice", "read"]
 
-BLOCK = 1 << 19  # numbers of v that exist at once on a CPU: what its cache holds
+BLOCK = 1 << 18  # numbers of v that exist at once on a CPU: they stay in its cache, and tiles stay narrow
 BLOCK_CUDA = 1 << 26
 FEWEST = 64  # targets of a tile
 

@@ -121,13 +121,19 @@ class Selector(nn.Module):
     def groups(self) -> list[dict[str, Any]]:
         """Parameters with their share of the learning rate.
 
-        A target reads the mean over D channels, so that a step of its weights must be longer by the root of D for its
-        response to move as fast as it would with a sum of unit length.
+        AdamW's steps are of one length for all, so that each kind is given what suits its size. A target reads the mean
+        over D channels, whose weights must move by the root of D more to have the effect of a sum of unit length.
+        A bottleneck's weights are as small as the root of its number of channels is large.
         """
         weights = [self.channel_weights(number) for number in range(len(self.targets))]
-        own = {id(weight) for weight in weights}
+        linears = [linear for part in self._bottlenecks for linear in (part.local, part.global_)]
+        own = {id(parameter) for parameter in [*weights, *(linear.weight for linear in linears)]}
         others = [parameter for parameter in self.parameters() if id(parameter) not in own]
-        return [{"params": others, "rate": 1.0}, {"params": weights, "rate": self.width**0.5}]
+        return [
+            {"params": others, "rate": 1.0},
+            {"params": weights, "rate": self.width**0.5},
+            *({"params": [linear.weight], "rate": 4 * linear.in_features**-0.5} for linear in linears),
+        ]
 
     @property
     def _bottlenecks(self) -> "list[_Bottleneck]":
