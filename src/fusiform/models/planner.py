@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fusiform.errors import SettingsError
 from fusiform.models.design import BLOCK, Frame
 from fusiform.models.heldout import Search, rows_of
-from fusiform.models.spectra import pieced_basis
+from fusiform.models.solvers import rotates
+from fusiform.models.spectra import filter_basis, pieced_basis
 
 __all__ = ["Form", "Job", "Plan", "Rank", "expected_rank", "make_plan", "memory_available"]
 
@@ -30,12 +31,14 @@ class Rank:
     """Basis filters to expect.
 
     Args:
-        filters: R.
-        each: of those, how many take an eigenvector on average; fewer than R where the spectrum is cut into pieces.
+        filters: R, of a spectrum that is cut into pieces.
+        each: of those, how many take an eigenvector on average.
+        single: those of a spectrum in one piece.
     """
 
     filters: int
     each: float
+    single: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def make_plan(job: Job, frame: Frame, rank: Rank | int, limit: int | None = None
     Raises:
         SettingsError: no plan fits; the message says what would.
     """
-    rank = rank if isinstance(rank, Rank) else Rank(rank, rank)
+    rank = rank if isinstance(rank, Rank) else Rank(rank, rank, rank)
     limit = int(0.8 * memory_available(frame.device)) if limit is None else limit
     forms: tuple[Form, ...] = ("primal", "dual") if form is None else (form,)
     plans = [_plan(job, frame, rank, limit, form) for form in forms]
@@ -160,8 +163,9 @@ def expected_rank(alphas: NDArray[np.float64], tolerance: float) -> Rank:
     """Basis filters that a grid needs on a spectrum that spreads evenly over, below and above it."""
     low, high = np.log10(alphas[alphas > 0].min()) - 1, np.log10(alphas.max()) + 1
     values = np.logspace(low, high, SPREAD)
-    basis = pieced_basis(values, values / np.sqrt(len(values)), alphas, tolerance)
-    return Rank(basis.rank, basis.load / len(values))
+    asked = values, values / np.sqrt(len(values)), alphas, tolerance
+    pieced, single = pieced_basis(*asked), filter_basis(*asked)
+    return Rank(pieced.rank, pieced.load / len(values), single.rank)
 
 
 def memory_available(device: torch.device) -> int:
@@ -208,14 +212,20 @@ def _rows(job: Job, form: Form) -> list[int]:
     return [size if held > 1.25 * size else held for held in job.held]
 
 
+def _operators(job: Job, rank: Rank, form: Form) -> list[tuple[int, float, bool]]:
+    """Of each fold: rows that stand for its held-out samples, filters on each eigenvalue, and whether it rotates."""
+    size = _size(job, form)
+    turns = [(rows, rotates(rank.single, rank.each, rows, size, job.targets)) for rows in _rows(job, form)]
+    return [(rows, rank.each if turn else rank.single, turn) for rows, turn in turns]
+
+
 def _flops(job: Job, rank: Rank, form: Form) -> float:
-    size, held = _size(job, form), sum(_rows(job, form))
+    size, folds = _size(job, form), _operators(job, rank, form)
     gram = 2 * job.samples * job.features * size
-    operators = 2 * held * size**2 + sum(
-        2 * min(rank.filters * rows, job.targets) * size**2 for rows in _rows(job, form)
-    )
+    turned = sum(rows + (job.targets if turn else load * rows) for rows, load, turn in folds)
+    operators = 2 * turned * size**2
     covariates = 2 * job.samples * size * job.targets if form == "primal" else 0
-    predictions = 2 * rank.each * held * size * job.targets
+    predictions = 2 * sum(load * rows for rows, load, _ in folds) * size * job.targets
     weights = 4 * size**2 * job.targets
     if form == "dual" and job.weights == "disk":
         weights += 2 * size * job.features * job.targets
@@ -224,13 +234,15 @@ def _flops(job: Job, rank: Rank, form: Form) -> float:
 
 
 def _memory(job: Job, rank: Rank, form: Form, batch: int) -> dict[str, int]:
+    # predictions count twice: the rank is a guess, and what the last batch held is not always given back in time
     size, rows, width = _size(job, form), _rows(job, form), job.width
-    most, held = max(rows, default=0), sum(rows)
+    most, folds = max(rows, default=0), _operators(job, rank, form)
+    loads = [width * int(load * few) * size for few, load, _ in folds]
     turned = sum(full * size for full, few in zip(job.held, rows, strict=True) if few < full)
-    rotations = sum(job.targets < rank.filters * few for few in rows)
+    rotations = sum(turn for *_, turn in folds)
     own = job.samples * size if form == "primal" else 0
     one = 8 * 3 * job.samples + width * (
-        job.samples + (5 + len(job.held)) * size + (rows_of(rank.filters) + 1) * most + 2 * max(job.held, default=0)
+        job.samples + (5 + len(job.held)) * size + 2 * rows_of(rank.filters) * most + 2 * max(job.held, default=0)
     )
     one += 12 * rows_of(rank.filters) ** 2 + 8 * job.alphas * (len(job.held) + 3 + 2 * rank.filters)
     width_out = {"memory": size, "disk": job.features, "none": 0}[job.weights]
@@ -239,10 +251,10 @@ def _memory(job: Job, rank: Rank, form: Form, batch: int) -> dict[str, int]:
     read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     return {
         "design": width * own + 8 * size**2 + width * size**2 + _bands(job, form),
-        "operators": int(width * rank.each * held * size) + width * (turned + rotations * size**2),
+        "operators": sum(loads) + width * (turned + rotations * size**2),
         "folds": 5 * 8 * size**2
         + 8 * 3 * max(job.held, default=0) * size
-        + int(width * rank.each * most * size)
+        + max(loads, default=0)
         + 3 * 8 * min(BLOCK, job.samples * job.features),
         "batch": batch * (one + width * width_out) + read,
         "results": kept,

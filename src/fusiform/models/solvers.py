@@ -17,9 +17,7 @@ from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold, LeaveOneOut
 from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis, spectrum
 
-__all__ = ["fold_of", "make_fold", "make_folds", "make_leave_one_out", "ridge_weights", "scaled"]
-
-ROTATED = 12  # fewer targets than this for each held-out row are better rotated than the rows are
+__all__ = ["fold_of", "make_fold", "make_folds", "make_leave_one_out", "ridge_weights", "rotates", "scaled"]
 
 
 def make_fold(
@@ -37,7 +35,7 @@ def make_fold(
         split: positions of training and of held-out samples.
         alphas: [A].
         tolerance: bound on the error of held-out predictions by mixing basis filters, relative to the target's rms.
-        targets: how many will be predicted; fewer than R * M are better rotated than the operator is.
+        targets: how many will be predicted; None: very many.
         precise: as in `decompose`.
     """
     return fold_of(design, decompose(design, split, float(alphas.min()), precise), alphas, tolerance, targets)
@@ -62,8 +60,10 @@ def fold_of(
     scale = float(design.root[test].norm() / design.root[train].norm())
     turn, held = _fewer_rows(training.held.to(design.root.dtype))
     asked = to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale
-    rotated = targets is not None and targets < ROTATED * len(held)
-    basis = pieced_basis(*asked) if rotated else filter_basis(*asked)
+    single, pieced = filter_basis(*asked), pieced_basis(*asked)
+    rows, size = held.shape
+    rotated = rotates(single.rank, pieced.load / size, rows, size, targets)
+    basis = pieced if rotated else single
     return Fold(
         train=train,
         test=test,
@@ -77,6 +77,22 @@ def fold_of(
         basis=basis,
         precise=training.values.dtype == torch.float64,
     )
+
+
+def rotates(single: float, each: float, held: int, size: int, targets: int | None) -> bool:
+    """Whether it is cheaper to rotate the covariates than the operators onto the eigenvectors.
+
+    Rotated covariates can be predicted from in pieces; but each target takes Q^2 operations, an operator only once.
+
+    Args:
+        single: basis filters in one piece.
+        each: of several pieces, those on one eigenvalue, on average.
+        held: M rows.
+        size: Q.
+        targets: V; None: very many.
+    """
+    once = 0.0 if targets is None else size / targets
+    return size + held * each < held * single * (1 + once)
 
 
 def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: float) -> LeaveOneOut:
