@@ -195,7 +195,7 @@ def swapped(self: Good, subject: str, part: str | None, rois: Sequence[str] | No
 def test_a_good_dataset_passes() -> None:
     check_dataset(Good())
     assert [finding.said for finding in examine(Good())] == [
-        "good: one line",
+        "2 subjects, 1 part (pictures)",
         "4 of kind image",
         "8 samples of 3 targets",
         "8 samples of 3 targets",

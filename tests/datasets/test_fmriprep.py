@@ -257,7 +257,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
         "has no event that names a stimulus in column 'stim_f",
     ),
     "events after the end": (
-        replaced("*_events.tsv", "\t1.0\t", "9\t1.0\t"),
+        replaced("*_events.tsv", "6.0\t1.0\t", "9999\t1.0\t"),
         {},
         "lies outside of the run .* events and TR",
     ),

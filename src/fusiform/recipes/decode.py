@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiform.checking import at_least
+from fusiform.datasets import with_agreement
 from fusiform.errors import SettingsError
 from fusiform.pairs import Pairs
 from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
@@ -38,6 +39,7 @@ def decode(
     folds: int = 10,
     seed: int = 0,
     device: str = "auto",
+    i_have_agreed: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
     model_args: Mapping[str, Any] | None = None,
@@ -49,7 +51,7 @@ def decode(
     Parameters
     ----------
     dataset
-        name of the dataset
+        name of the dataset, folder:PATH, or the path of a dataset.yaml
     subject
         whose brain (default: the first)
     part
@@ -72,6 +74,8 @@ def decode(
         of the shuffled control
     device
         auto, cpu, cuda, cuda:1
+    i_have_agreed
+        you have agreed to the terms of data that are read from an address
     dataset_args
         key=value,...: arguments of the dataset
     backbone_args
@@ -96,7 +100,7 @@ def decode(
         window=None,
         average=not single_trials,
         device=device,
-        dataset_args=dataset_args,
+        dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
     )
     watch.lap("features")

@@ -68,7 +68,12 @@ def _form(dataset: Any) -> list[Finding]:
     complaints = [sentence for sentence, is_wrong in wrong.items() if is_wrong]
     if not complaints:
         complaints = list(_pickled(dataset))
-    return findings("form", iter(complaints), f"{name}: {card.title}" if isinstance(card, Card) else "")
+    return findings("form", iter(complaints), "" if complaints else _counted(dataset))
+
+
+def _counted(dataset: Dataset) -> str:
+    subjects, parts = len(dataset.subjects), len(dataset.parts)
+    return f"{subjects} subject{'s' * (subjects > 1)}, {parts} part{'s' * (parts > 1)} ({', '.join(dataset.parts)})"
 
 
 def _are_names(value: Any) -> bool:
