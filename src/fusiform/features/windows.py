@@ -78,7 +78,8 @@ class Windows:
     def of(cls, length: float, stride: float | None = None, context: float | None = None) -> "Windows":
         """Windows with a stride of half their length, and all that is left of it as context, where none is given.
 
-        So no row sees the future beyond its group, and every row but the first ones sees half a window of the past.
+        So every row sees half a window of the past at least, and of the future no more than the stride; only where the
+        recording begins it sees less of the one and more of the other.
         """
         stride = length / 2 if stride is None else stride
         return cls(length, stride, length - stride if context is None else context)

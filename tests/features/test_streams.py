@@ -1,0 +1,127 @@
+"""Which stimuli a backbone reads, and recordings that it cuts into pieces itself."""
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fusiform.data import ArraySound, ArrayVideo, Recording, Stimuli
+from fusiform.errors import DataError, UnknownNameError
+from fusiform.features.extract import extract
+from fusiform.features.image import Pixels
+from fusiform.features.store import FeatureStore
+from fusiform.features.streams import sound_of, video_of
+from fusiform.features.tokens import Tokens
+from fusiform.features.windows import Piece
+
+
+class Seconds:
+    """Rows that tell their own number, in pieces of three."""
+
+    name, revision, kind, rate = "seconds", "1", "audio", 1.0
+
+    def __init__(self, breaks: str = "") -> None:
+        self.breaks = breaks
+        self.made: list[tuple[int, str]] = []
+
+    def preprocess(self, number: float) -> Tensor:
+        return torch.tensor([number])
+
+    def get_tokens(self, x: Tensor) -> Tokens:
+        return Tokens({"number": x[:, :, None]}, {"double": 2 * x})
+
+    def pieces(self, recording: Recording, batch_size: int) -> Iterator[Piece]:
+        numbers = torch.arange(recording.duration)
+        for part in numbers.split(3):
+            if self.breaks and part[0] >= 3:
+                raise ValueError(self.breaks)
+            self.made.append((int(part[0]), threading.current_thread().name))
+            x = torch.stack([self.preprocess(float(number)) for number in part])
+            yield Piece(x, lambda tokens: Tokens({"number": tokens.local["number"][:, :, 0]}, dict(tokens.global_)))
+
+
+def stories(**seconds: float) -> Stimuli:
+    return Stimuli("stories", "recording", pd.DataFrame(index=list(seconds)), lambda id: Recording(seconds[id]))
+
+
+class TestPieces:
+    def test_follow_one_another(self) -> None:
+        features = extract(stories(a=7.0, b=2.0), Seconds())
+        assert features.arrays["number"].shape == (9, 1)
+        assert np.asarray(features.arrays["number"])[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+        assert np.asarray(features.arrays["double"])[:, 0].tolist() == [0, 2, 4, 6, 8, 10, 12, 0, 2]
+        assert features.index["stimulus"].tolist() == ["a"] * 7 + ["b"] * 2
+        assert features.index["start"].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+
+    def test_the_next_is_made_in_a_thread(self) -> None:
+        backbone = Seconds()
+        extract(stories(a=7.0), backbone)
+        assert [number for number, _ in backbone.made] == [0, 3, 6]
+        assert all(thread != threading.main_thread().name for _, thread in backbone.made)
+
+    def test_one_that_breaks_is_named_or_skipped(self, tmp_path: Any) -> None:
+        with pytest.raises(DataError, match=r"stimulus 'a' of 'stories' could not be loaded \(ValueError: torn\)"):
+            extract(stories(a=7.0, b=2.0), Seconds("torn"))
+        with pytest.warns(UserWarning, match=r"1 of 2 stimuli were skipped: 'a' \(ValueError: torn\)"):
+            found = extract(stories(a=7.0, b=2.0), Seconds("torn"), FeatureStore(tmp_path), on_error="skip")
+        assert found.index["stimulus"].tolist() == ["b"] * 2
+        assert np.asarray(found.arrays["number"])[:, 0].tolist() == [0, 1]
+
+    def test_layers_and_reductions_as_ever(self) -> None:
+        found = extract(stories(a=4.0), Seconds(), layers=["double"], reduce="mean").arrays
+        assert list(found) == ["double"]
+        with pytest.raises(UnknownNameError, match=r"no layer 'dubble' \(did you mean 'double'"):
+            extract(stories(a=4.0), Seconds(), layers=["dubble"])
+
+
+class TestKinds:
+    PICTURES = Stimuli("toys", "image", pd.DataFrame(index=["a"]), lambda id: Image.new("RGB", (4, 4)))
+
+    def test_a_prompt_makes_images_enough(self) -> None:
+        backbone: Any = Pixels(4)
+        backbone.kind = "image+text"
+        assert len(extract(self.PICTURES, backbone)) == 1
+
+    @pytest.mark.parametrize("kind", ["video", "audio", "text"])
+    def test_recordings_bring_what_has_a_rate(self, kind: str) -> None:
+        backbone: Any = Seconds()
+        backbone.kind = kind
+        assert len(extract(stories(a=2.0), backbone)) == 2
+        del backbone.made
+        backbone.rate = None
+        with pytest.raises(DataError, match=f"reads stimuli of kind '{kind}', and 'stories' are of kind 'recording'"):
+            extract(stories(a=2.0), backbone)
+
+    def test_what_does_not_fit_says_so(self) -> None:
+        with pytest.raises(
+            DataError, match=r"of kind 'image', and 'stories' are of kind 'recording'; framewise:pixels"
+        ):
+            extract(stories(a=2.0), Pixels(4))
+        with pytest.raises(DataError, match=r"of kind 'audio' or 'recording', and 'toys' are of kind 'image'; choose"):
+            extract(self.PICTURES, Seconds())  # type: ignore[arg-type]
+
+
+class TestStreams:
+    VIDEO, SOUND = ArrayVideo(np.zeros((2, 2, 2, 3), np.uint8), 1.0), ArraySound(np.zeros(9), 3)
+
+    def test_are_found(self) -> None:
+        recording = Recording(2.0, video=self.VIDEO, sound=self.SOUND)
+        assert video_of(recording) is self.VIDEO
+        assert sound_of(recording) is self.SOUND
+        assert video_of(self.VIDEO) is self.VIDEO  # a clip alone
+
+    def test_what_is_missing_is_said(self) -> None:
+        words = pd.DataFrame({"text": ["a"], "start": [0.0], "stop": [0.1]})
+        with pytest.raises(DataError, match="has no sound, which this backbone reads; it has: video, words"):
+            sound_of(Recording(2.0, video=self.VIDEO, words=words))
+        with pytest.raises(DataError, match="has no video, which this backbone reads; it has: nothing"):
+            video_of(Recording(2.0))
+        with pytest.raises(DataError, match=r"a stimulus is a SimpleNamespace; wanted a Recording, .* frames\(times\)"):
+            video_of(SimpleNamespace())
