@@ -59,7 +59,7 @@ def make(name, targets=(150,), dtype=torch.float64, moved=True, **arguments):
     net = Selector(SHAPES[name], points, width=6, hidden=16, octaves=3, **arguments)
     if moved:
         for parameter in net.parameters():
-            parameter.data += 0.7 * torch.randn_like(parameter)
+            parameter.data += 0.2 * torch.randn_like(parameter)
     return net.to(dtype)
 
 
@@ -104,8 +104,11 @@ def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, m
         fast, fast_gradients = with_gradients(net, fused(sparse), *batch)
         assert fast.dtype == dtype
         torch.testing.assert_close(fast, slow, rtol=bar, atol=bar)
+        largest = max(gradient.norm() for gradient in slow_gradients)
         for one, other in zip(fast_gradients, slow_gradients, strict=True):
-            torch.testing.assert_close(one, other, rtol=bar, atol=bar * max(1.0, other.abs().max().item()))
+            assert (one - other).norm() <= bar * (other.norm() + 1e-2 * largest)
+        if moved and len(net.layers) > 1:  # none of them vanishes
+            assert min(gradient.norm() for gradient in slow_gradients) > 1e-4 * largest
 
 
 def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
@@ -146,7 +149,7 @@ def test_half_precision_is_near(monkeypatch):
         assert fast.dtype == torch.float32
         assert (fast - slow).norm() < 0.02 * slow.norm()
         for one, other in zip(fast_gradients, slow_gradients, strict=True):
-            assert (one - other).norm() <= 0.05 * other.norm() + 1e-3 * largest
+            assert (one - other).norm() <= 0.1 * other.norm() + 5e-3 * largest
 
 
 def test_nothing_handed_in_is_changed_and_the_order_of_layers_does_not_matter():
