@@ -283,7 +283,7 @@ def init_dataset(folder: Path, /) -> dict[str, Any]:
     folder
         that holds stimuli and responses, or derivatives of fMRIPrep
     """
-    from fusiform.datasets.folder.guess import init_folder
+    from fusiform.datasets.folder.init import init_folder
 
     path, found = init_folder(folder)
     return {"written": str(path), "to fill in": found.open or "nothing", "next": f"fusiform doctor {path}"}

@@ -1,5 +1,6 @@
 """A first `dataset.yaml`, from what lies in a folder."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fusiform.datasets.folder.description import CONFOUNDS
 from fusiform.datasets.folder.fmriprep import SUFFIXES, entities
 from fusiform.datasets.folder.tables import read_table
-from fusiform.errors import LayoutError, SettingsError
-from fusiform.files import write_text
+from fusiform.errors import LayoutError
 
-__all__ = ["Guess", "guess", "init_folder"]
+__all__ = ["Guess", "guess"]
 
 MEDIA = {
     "image": (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"),
@@ -23,7 +22,6 @@ MEDIA = {
 ARRAYS = (".npy", ".h5", ".hdf5", ".nii", ".nii.gz", ".gii", ".mgh")
 SUBJECT = re.compile(r"(?<![A-Za-z0-9])(sub-[A-Za-z0-9]+|subj?-?\d+|[sS]\d+)(?![A-Za-z0-9])")
 IDS = ("stimulus", "id", "stimulus_id", "name", "image")
-FILES = ("file", "filename", "path", "stim_file", "image_file")
 TEXTS = ("text", "sentence", "caption")
 MOST = 20_000  # files that are looked at
 
@@ -74,39 +72,14 @@ class Guess:
         return [key for key, value in found.items() if not value]
 
 
-def init_folder(folder: Path | str) -> tuple[Path, Guess]:
-    """Write `dataset.yaml` into a folder, and `stimuli.tsv` where it has media but no table of them.
-
-    Returns:
-        The file, and what was found: `Guess.open` is what the user must still fill in.
-
-    Raises:
-        LayoutError: there is no such folder.
-        SettingsError: it has a `dataset.yaml` already.
-    """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise LayoutError(f"there is no folder {folder}; give the one that holds your stimuli and responses")
-    path = folder / "dataset.yaml"
-    if path.exists():
-        raise SettingsError(
-            f"{path} exists and is left as it is; check it with: fusiform doctor {path}, or move it away"
-        )
-    found = guess(folder)
-    if not found.table and found.media:
-        _write_table(folder, found)
-    write_text(path, _yaml(found))
-    return path, found
-
-
 def guess(folder: Path) -> Guess:
     """Look at the names of files, and into tables."""
     files = sorted(_files(folder))
     found = Guess(re.sub(r"[^\w-]+", "-", folder.resolve().name).strip("-") or "mine")
     _guess_fmriprep(found, files)
     _guess_media(found, files)
-    tables = {name: _columns(folder / name) for name in files if _is_table(name)}
-    _guess_stimuli(found, tables)
+    tables = {name: _table(folder / name) for name in files if _is_table(name)}
+    _guess_stimuli(found, tables, {_last(name) for name in files})
     if not found.derivatives:
         _guess_responses(found, files, tables)
     return found
@@ -126,11 +99,11 @@ def _is_table(name: str) -> bool:
     return name.endswith((".csv", ".tsv")) and not name.endswith(("_events.tsv", "timeseries.tsv", "regressors.tsv"))
 
 
-def _columns(path: Path) -> list[str]:
+def _table(path: Path) -> pd.DataFrame:
     try:
-        return list(read_table(path).columns)
+        return read_table(path)
     except LayoutError:
-        return []
+        return pd.DataFrame()
 
 
 def _guess_fmriprep(found: Guess, files: Sequence[str]) -> None:
@@ -152,24 +125,30 @@ def _guess_media(found: Guess, files: Sequence[str]) -> None:
     for kind, endings in MEDIA.items():
         shown = [name for name in files if name.lower().endswith(endings)]
         if shown:
-            found.kind, found.media = kind, shown[0].rpartition("/")[0] or "."
+            found.kind, found.media = kind, posixpath.commonpath([name.rpartition("/")[0] for name in shown]) or "."
             return
 
 
-def _guess_stimuli(found: Guess, tables: dict[str, list[str]]) -> None:
-    """The table that says `stimuli` in its name, or has a column of ids and one of files or texts."""
+def _guess_stimuli(found: Guess, tables: dict[str, pd.DataFrame], files: set[str]) -> None:
+    """The table with a column of ids and one of files that are here, or of texts; `stimuli` in its name comes first."""
     order = sorted(tables, key=lambda name: ("stim" not in _last(name).lower(), SUBJECT.search(name) is not None, name))
     for name in order:
-        roles = {"id": IDS, "file": FILES, "text": TEXTS}
-        columns = {role: _first(tables[name], known) for role, known in roles.items()}
-        content = "file" if found.media else "text"
-        if columns["id"] and columns[content] and columns["id"] != columns[content]:
-            found.table, found.kind = name, found.kind or "text"
-            found.columns = {"id": columns["id"], content: columns[content]}
+        table, columns = tables[name], list(map(str, tables[name].columns))
+        role, content = "file", next((column for column in columns if _are_files(table[column], files)), "")
+        if not content and not found.media:
+            role, content = "text", next((column for column in TEXTS if column in columns), "")
+        ids = [column for column in columns if column != content and table[column].is_unique]
+        id = next((column for column in IDS if column in ids), ids[0] if ids else content)
+        if content and table[id].is_unique:
+            found.table, found.kind, found.columns = name, found.kind or "text", {"id": id, role: content}
             return
 
 
-def _guess_responses(found: Guess, files: Sequence[str], tables: dict[str, list[str]]) -> None:
+def _are_files(column: "pd.Series[str]", files: set[str]) -> bool:
+    return bool(len(column)) and all(_last(cell) in files for cell in column)
+
+
+def _guess_responses(found: Guess, files: Sequence[str], tables: dict[str, pd.DataFrame]) -> None:
     arrays = [name for name in files if name.endswith(ARRAYS) and not _of_stimuli(found, name)]
     patterns = {SUBJECT.sub("{subject}", name): None for name in arrays if SUBJECT.search(name)}
     found.subjects = _once(match.group(1) for name in arrays if (match := SUBJECT.search(name)))
@@ -192,140 +171,9 @@ def _of_stimuli(found: Guess, name: str) -> bool:
     return found.media not in ("", ".") and name.startswith(f"{found.media}/")
 
 
-def _write_table(folder: Path, found: Guess) -> None:
-    """`stimuli.tsv`: the media files with their names, without folder and ending, as ids."""
-    root = folder / found.media
-    names = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(MEDIA[found.kind]))
-    table = pd.DataFrame({"stimulus": [Path(name).stem for name in names], "file": names})
-    table = table.drop_duplicates("stimulus")
-    write_text(folder / "stimuli.tsv", table.to_csv(sep="\t", index=False))
-    found.table, found.columns = "stimuli.tsv", {"id": "stimulus", "file": "file"}
-
-
 def _once(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _first(columns: Sequence[str], known: Sequence[str]) -> str:
-    return next((name for name in known if name in columns), "")
-
-
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _line(key: str, value: object, comment: str = "", *, known: object = True) -> str:
-    """A line of YAML; commented out where the value is not known."""
-    shown = "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list | tuple) else value
-    text = f"{key}: {_quoted(shown)}"
-    mark = "" if known else "# "
-    indent = re.match(r" *", text).group()  # type: ignore[union-attr]
-    return f"{indent}{mark}{text.strip()}".ljust(44) + (f" # {comment}" if comment else "")
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return f'"{text}"' if "{" in text and not text.startswith("[") else text.replace("{subject}", "{subject}")
-
-
-def _yaml(found: Guess) -> str:
-    return (
-        "\n".join(line.rstrip() for line in [*_head(found), "", *_stimuli(found), "", *_sources(found), "", *REGIONS])
-        + "\n"
-    )
-
-
-def _head(found: Guess) -> list[str]:
-    return [
-        "# What lies in this folder. Lines that begin with # are off; what they show are the defaults or examples.",
-        "# Check it with: fusiform doctor dataset.yaml",
-        _line("name", found.name, "enters the names of features that are kept"),
-        _line("subjects", found.subjects or ["sub-01", "sub-02"], "they fill {subject} below", known=found.subjects),
-        _line("title", "one line about the data", known=False),
-        _line("licence", "of the data", known=False),
-        _line("cite", "papers", known=False),
-    ]
-
-
-def _stimuli(found: Guess) -> list[str]:
-    columns = found.columns
-    return [
-        "stimuli:",
-        _line("  table", found.table or "stimuli.tsv", "csv or tsv, a row per stimulus", known=found.table),
-        _line("  kind", found.kind or "image", "image, text, sound or film", known=found.kind),
-        _line("  id", columns.get("id", "stimulus"), "column of ids, each once", known="id" in columns),
-        _line("  file", columns.get("file", "file"), "column of file names", known="file" in columns),
-        _line("  text", columns.get("text", "text"), "column of texts, for kind text", known="text" in columns),
-        _line("  folder", found.media or ".", "in which the files lie", known=found.media),
-        _line("  words", "words.tsv", "what is said: stimulus, text, start, stop (seconds)", known=False),
-        _line("  split", "split", "column with train, val or test, where there is one", known=False),
-    ]
-
-
-def _sources(found: Guess) -> list[str]:
-    arrays = found.files or found.left or found.right
-    used = bool(arrays) and not found.derivatives
-    lines = [
-        "responses:",
-        _line("  samples", found.samples or "{subject}/samples.tsv", SAMPLES, known=found.samples),
-        _line(
-            "  files",
-            _patterns(found.files or ["{subject}/betas.npy"]),
-            ".npy, .h5, .nii.gz, .dscalar.nii",
-            known=found.files,
-        ),
-        _line(
-            "  left",
-            _patterns(found.left or ["lh.gii"]),
-            "or a file per hemisphere: .gii, .mgh, .npy",
-            known=found.left,
-        ),
-        _line("  right", _patterns(found.right or ["rh.gii"]), known=found.right),
-        _line("  key", "betas", "of the array in .h5 files that hold several", known=False),
-        _line("  transpose", "true", "arrays are stored [targets, samples]", known=False),
-        _line("  tr", 2.0, "seconds, for time series whose samples have no column time", known=False),
-        _line("  mask", "mask.nii.gz", "voxels above zero are read", known=False),
-        _line("  mesh", "fsaverage5", "that vertices belong to", known=False),
-        _line("  zscore", "run", "run, session, all or no", known=False),
-    ]
-    scans = [
-        "fmriprep:",
-        _line("  derivatives", found.derivatives or "derivatives/fmriprep"),
-        _line("  events", ".", "BIDS folder with the events.tsv"),
-        _line("  space", (found.spaces or ["MNI152NLin2009cAsym"])[0], f"there are: {', '.join(found.spaces)}"),
-        _line("  tasks", found.tasks, "default: all", known=found.tasks),
-        _line("  method", "window", "series, window, lss or lsa"),
-        _line("  window", [4.0, 8.0], "seconds after the onset that are averaged; for window"),
-        _line("  confounds", list(CONFOUNDS)),
-        _line("  high_pass", 0.01, "Hz"),
-        _line("  zscore", "true", "within each run"),
-        _line("  stimulus", "stim_file", "column of events that names what was shown"),
-        _line("  trial_types", ["picture"], "events to read (default: all that name a stimulus)", known=False),
-        _line("  tail", 6.0, "seconds after a stimulus that still belong to it; for series", known=False),
-        _line("  mask", "mask.nii.gz", "default: where the brain masks of all runs agree", known=False),
-    ]
-    lines = lines if used or not found.derivatives else [_off(line) for line in lines]
-    return [
-        *(lines if used else [_off(line) for line in lines]),
-        "",
-        *(scans if found.derivatives else map(_off, scans)),
-    ]
-
-
-SAMPLES = "a row per row of the responses: stimulus[, session, run, repeat, split, time]"
-
-
-def _patterns(names: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
-
-
-def _off(line: str) -> str:
-    return line if line.lstrip().startswith("#") else f"# {line}"
-
-
-REGIONS = [
-    "# atlases:                                  # names of regions; the first fills the column roi",
-    "#   visual: {file: rois.nii.gz, labels: rois.tsv}       # a volume on the same grid; columns index and name",
-    "#   parcels: {left: lh.label.gii, right: rh.label.gii}  # GIFTI labels",
-    "#   mine: {table: rois.csv, column: roi}                # a row per target",
-]

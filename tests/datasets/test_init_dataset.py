@@ -1,0 +1,100 @@
+"""A first description, from what lies in a folder: it reads back what the layouts describe by hand."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from layouts import fmriprep, folder
+
+from fusiform.datasets.folder import Folder
+from fusiform.datasets.folder.init import init_folder
+from fusiform.errors import FusiformError, LayoutError, SettingsError
+from fusiform.testing import check_dataset
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    folder.write(tmp_path / "my data")
+    (tmp_path / "my data/dataset.yaml").unlink()
+    return tmp_path / "my data"
+
+
+def test_arrays_are_found(mine: Path) -> None:
+    path, found = init_folder(mine)
+    assert found.open == []
+    dataset = Folder(path)
+    assert (dataset.name, dataset.subjects) == ("my-data", folder.SUBJECTS)
+    np.testing.assert_array_equal(dataset.responses("sub-02").values, folder.betas(1))
+    np.testing.assert_array_equal(dataset.stimuli().load("004"), folder.picture(4))
+    check_dataset(dataset)
+
+
+@pytest.mark.parametrize("form", ["volume", "surface", "cifti"])
+def test_fmriprep_is_found(tmp_path: Path, form: fmriprep.Form) -> None:
+    fmriprep.write(tmp_path, form)
+    (tmp_path / "dataset.yaml").unlink()
+    path, found = init_folder(tmp_path)
+    assert (found.open, found.spaces, found.tasks) == ([], [fmriprep.SPACES[form]], ["objects"])
+    assert Folder(path).responses("sub-01").values.shape == (40, fmriprep.targets(form))
+
+
+def test_two_hemispheres_are_kept_apart(mine: Path) -> None:
+    for number, subject in enumerate(folder.SUBJECTS):
+        for side, columns in (("lh", slice(0, 4)), ("rh", slice(4, 6))):
+            np.save(mine / subject / f"{side}.betas.npy", folder.betas(number)[:, columns])
+        (mine / subject / "betas.npy").unlink()
+    path, found = init_folder(mine)
+    assert (found.left, found.right) == (["{subject}/lh.betas.npy"], ["{subject}/rh.betas.npy"])
+    np.testing.assert_array_equal(Folder(path).responses("sub-01").values, folder.betas(0))
+
+
+def test_a_table_of_pictures_is_written_where_there_is_none(mine: Path) -> None:
+    (mine / "stimuli.tsv").unlink()
+    path, _ = init_folder(mine)
+    assert pd.read_csv(mine / "stimuli.tsv", sep="\t", dtype=str)["stimulus"].tolist()[:2] == ["000", "001"]
+    assert len(Folder(path).stimuli()) == folder.PICTURES
+
+
+def test_nothing_that_is_there_is_written_over(mine: Path) -> None:
+    (mine / "stimuli.tsv").write_text("something\telse\n1\t2\n")
+    path, found = init_folder(mine)
+    assert (mine / "stimuli.tsv").read_text() == "something\telse\n1\t2\n"
+    assert found.open == ["stimuli.table"]
+    with pytest.raises(SettingsError, match=r"exists and is left as it is; check it with: fusiform doctor"):
+        init_folder(mine)
+    assert path.is_file()
+
+
+def test_what_is_not_found_is_named_and_commented_out(tmp_path: Path) -> None:
+    path, found = init_folder(tmp_path)
+    assert found.open == ["subjects", "stimuli.table", "responses or fmriprep", "responses.samples"]
+    assert "# subjects: [sub-01, sub-02]" in path.read_text()
+    with pytest.raises(FusiformError, match=r"lacks the key 'subjects'|lacks the key 'stimuli.table'|'stimuli' of"):
+        Folder(path)
+
+
+def test_the_commented_keys_are_real_ones(mine: Path) -> None:
+    path, _ = init_folder(mine)
+    lines = path.read_text().splitlines()
+    on = [
+        line.replace("# ", "", 1) for line in lines if line.startswith(("  # zscore", "  # key", "# title", "# cite"))
+    ]
+    assert len(on) == 4
+    text = path.read_text()
+    for line in lines:
+        if line.startswith(("  # zscore", "  # key", "# title", "# cite")):
+            text = text.replace(line, line.replace("# ", "", 1))
+    path.write_text(text)
+    assert Folder(path).description.cite == "papers"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"there is no folder .*nowhere; give the one that holds your stimuli"):
+        init_folder(tmp_path / "nowhere")
+
+
+def test_hidden_files_are_passed_over(mine: Path) -> None:
+    shutil.copytree(mine / "sub-01", mine / ".trash/sub-09")
+    assert init_folder(mine)[1].subjects == list(folder.SUBJECTS)
