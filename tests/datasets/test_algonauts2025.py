@@ -15,7 +15,7 @@ from layouts import algonauts2025 as layout
 from fusiform.data import Features, Recording
 from fusiform.data.timing import row_times
 from fusiform.datasets import Dataset, load_dataset
-from fusiform.datasets.algonauts2025 import Algonauts2025
+from fusiform.datasets.algonauts2025 import Algonauts2025, stimulus_window
 from fusiform.datasets.algonauts2025.responses import survey
 from fusiform.datasets.algonauts2025.schaefer import NETWORKS, parcels
 from fusiform.datasets.algonauts2025.segments import FILMS, Series, film_of, parse_keys
@@ -437,6 +437,20 @@ def test_volumes_meet_the_moment_of_the_film_that_was_shown(published: Path) -> 
     shown = pair(features, responses, lags=(4.47,)).features["row"][:][:, 0]
     wanted = (responses.samples["time"] - 4.47) * rate
     assert np.abs(shown - wanted).max() <= 0.5 + 1e-6
+
+
+def test_a_stimulus_window_is_what_the_baseline_reads(published: Path) -> None:
+    """The baseline gives volume s the chunks from s - delay - chunks + 1 to s - delay, the lags of 3 to 7 volumes."""
+    responses, rate = Algonauts2025(root=published, films=["movie10-wolf"]).responses("sub-01"), 1 / 1.49
+    index = pd.DataFrame({"stimulus": "wolf01", "start": row_times(25, rate)})
+    features = Features(index, {"chunk": np.arange(25.0)[:, None]}, rate)
+    read = pair(features, responses, lags=stimulus_window(delay=3, chunks=5)).features["chunk"][:][:, :, 0]
+    volume = np.rint(responses.samples["time"].to_numpy() * rate).astype(int)
+    wanted = [np.maximum(np.arange(s - 3 - 5 + 1, s - 3 + 1), 0) for s in volume]
+    np.testing.assert_array_equal(np.sort(read, axis=1), wanted)
+    assert stimulus_window(0, 1) == (0.0,)
+    with pytest.raises(SettingsError, match="one chunk at least"):
+        stimulus_window(3, 0)
 
 
 # damage

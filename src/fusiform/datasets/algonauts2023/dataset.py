@@ -182,12 +182,18 @@ def _betas(folder: Path, pictures: int, space: Space, inside: NDArray[np.int64])
     for side, short in HEMISPHERES.items():
         size = int((space.column("hemisphere") == side).sum())
         path = require(folder / "training_split" / "training_fmri" / f"{short}_training_fmri.npy")
-        stored = read_array(path, mapped=True)
-        check_shape(stored, (pictures, size), "the responses", path)
-        if stored.dtype.kind != "f":
-            raise LayoutError(f"{path} is of type {stored.dtype}; wanted floating point numbers")
         columns = inside[(inside >= start) & (inside < start + size)] - start
-        for rows in range(0, pictures, ROWS):
-            values[rows : rows + ROWS, done : done + len(columns)] = stored[rows : rows + ROWS][:, columns]
+        _fill(values[:, done : done + len(columns)], path, columns, size)
         start, done = start + size, done + len(columns)
     return values
+
+
+def _fill(values: NDArray[np.float32], path: Path, columns: NDArray[np.int64], size: int) -> None:
+    """Read some columns of one hemisphere's file into `values`."""
+    chosen = slice(None) if len(columns) == size else columns  # a slice is not copied
+    for row in range(0, len(values), ROWS):
+        stored = read_array(path, mapped=True)  # anew: rows that were read need not stay in memory
+        check_shape(stored, (len(values), size), "the responses", path)
+        if stored.dtype.kind != "f":
+            raise LayoutError(f"{path} is of type {stored.dtype}; wanted floating point numbers")
+        values[row : row + ROWS] = stored[row : row + ROWS][:, chosen]

@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.algonauts2025.films import film_length, segments_here, video_of
 from fusiform.datasets.algonauts2025.responses import Measured
 from fusiform.datasets.algonauts2025.segments import MISSING
-from fusiform.datasets.algonauts2025.transcripts import TR
 from fusiform.datasets.roots import is_here
 from fusiform.errors import AlignmentError
 

@@ -9,12 +9,12 @@ import pandas as pd
 from fusiform.data import Array, Responses, Stimuli
 from fusiform.data.timing import row_times
 from fusiform.datasets.algonauts2025.agreement import check_lengths, check_trim, unanswered, warn_missing
+from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.algonauts2025.films import Projector, segments_here
 from fusiform.datasets.algonauts2025.responses import TASKS, Measured, read_values, survey
 from fusiform.datasets.algonauts2025.schaefer import NETWORKS, parcels
 from fusiform.datasets.algonauts2025.segments import FILMS, film_of, films_of
 from fusiform.datasets.algonauts2025.submission import PHASES, Counts, check, read_counts, write
-from fusiform.datasets.algonauts2025.transcripts import TR
 from fusiform.datasets.base import Card, Sampled, choose, pick
 from fusiform.datasets.roots import is_here, rooted
 from fusiform.errors import MissingDataError, SettingsError
@@ -32,6 +32,8 @@ class Algonauts2025(Sampled):
 
     `sub-02` has no responses to `s05e20a`, `sub-05` none to `s04e01a`, `s04e01b` and `s04e13b`. They are left out for
     that subject only, as is whatever else a file of responses lacks, which a warning then names; see `missing`.
+
+    The lags by which `pair` gives volumes what the challenge's baseline gives them are `stimulus_window()`.
 
     Args:
         films: use only these, such as `["friends-s01", "movie10-life"]` (default: all).

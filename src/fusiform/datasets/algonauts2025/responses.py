@@ -59,19 +59,25 @@ def _survey(path: Path, task: str) -> list[Measured]:
 def read_values(measured: Sequence[Measured], parcels: NDArray[np.int64], trim: int) -> NDArray[np.float32]:
     """The values of some series below each other, [N, V], each without its first and last `trim` volumes.
 
+    Args:
+        measured: the series.
+        parcels: [V] columns, ascending.
+        trim: volumes.
+
     Raises:
         LayoutError: a file is damaged.
         DataError: a series holds NaN or infinite values.
     """
     edges = np.cumsum([0, *(one.volumes - 2 * trim for one in measured)])
     values = np.empty((int(edges[-1]), len(parcels)), np.float32)
+    chosen = slice(None) if len(parcels) == PARCELS else parcels  # a slice is not copied
     for path in dict.fromkeys(one.path for one in measured):
         with _opened(path) as file:
             for one, start, stop in zip(measured, edges[:-1], edges[1:], strict=True):
                 if one.path == path:
                     whole = file[one.series.key][trim : one.volumes - trim]
                     check_finite(whole, f"{one.series.key} of {path}")
-                    values[start:stop] = whole[:, parcels]
+                    values[start:stop] = whole[:, chosen]
     return values
 
 

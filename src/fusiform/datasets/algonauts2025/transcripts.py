@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.base import reading
 from fusiform.errors import LayoutError
 
-__all__ = ["TR", "read_transcript"]
+__all__ = ["read_transcript"]
 
-TR = 1.49  # seconds
 COLUMNS = ("words_per_tr", "onsets_per_tr", "durations_per_tr")
 
 
