@@ -7,7 +7,7 @@ Shapes: V targets, A fractions, Q eigenvalues.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,6 +57,10 @@ class FractionFold:
     def left(self) -> slice | Tensor | None:
         """As of the fold."""
         return self.fold.left
+
+    def only(self, place: int) -> "FractionFold":
+        """The fold with one fraction of the grid."""
+        return replace(self, fractions=self.fractions[[place]])
 
     def left_out(self, targets: Targets) -> Tensor | None:
         """As of the fold."""

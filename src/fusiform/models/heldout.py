@@ -7,7 +7,7 @@ Shapes: N samples (n in training, M held out), P features, V targets, A alphas, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal, Protocol
 
@@ -37,6 +37,9 @@ class Search(Protocol):
     @property
     def left(self) -> slice | Tensor | None:
         """Positions whose covariates are taken off the total; None: it makes its own."""
+
+    def only(self, place: int) -> "Search":
+        """The search over one value of the grid."""
 
     def left_out(self, targets: Targets) -> Tensor | None:
         """Covariates [V, Q] of those positions."""
@@ -84,6 +87,10 @@ class Fold:
     turn: Tensor | None
     basis: FilterBasis
     precise: bool
+
+    def only(self, place: int) -> "Fold":
+        """The fold with one alpha of the grid."""
+        return replace(self, basis=self.basis.only(place))
 
     def left_out(self, targets: Targets) -> Tensor | None:
         """Covariates [V, P] of the samples that are not trained on."""
@@ -146,6 +153,10 @@ class LeaveOneOut:
     basis: FilterBasis
     precise: bool = True
     left: None = None
+
+    def only(self, place: int) -> "LeaveOneOut":
+        """The same with one alpha of the grid."""
+        return replace(self, stretch=self.stretch[[place]], basis=self.basis.only(place))
 
     def left_out(self, targets: Targets) -> None:
         """Nothing: it needs the total only."""

@@ -159,9 +159,9 @@ class RidgeCV(RidgeShell):
         searches = self._searches(penalties, design, folds, responses)
         self.plan_ = self.plan_.done(searches)
         self._show(curves_of(design, searches, responses, self.scoring, self.plan_, found), responses, found)
-        penalties = only(penalties, best_of_all(found.arrays["curves"]))
-        searches = self._searches(penalties, design, folds, responses)
-        self._run(design, whole, searches, penalties, responses, results)
+        place = best_of_all(found.arrays["curves"])
+        searches = [search.only(place) for search in searches]
+        self._run(design, whole, searches, only(penalties, place), responses, results)
         results.arrays |= found.arrays
         return results
 

@@ -7,7 +7,7 @@ are made with a few basis filters, and each alpha's are a mixture of those.
 Shapes: A alphas, Q eigenvalues, R basis filters.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -50,6 +50,10 @@ class FilterBasis:
     def rank(self) -> int:
         """Number of basis filters, R."""
         return len(self.basis)
+
+    def only(self, place: int) -> "FilterBasis":
+        """The same basis for one alpha of the grid."""
+        return replace(self, mix=self.mix[[place]])
 
 
 def spectrum(gram: Tensor) -> tuple[Tensor, Tensor]:
