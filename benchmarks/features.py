@@ -7,8 +7,8 @@
 forward: pictures in PNG files through a random ViT-S/16 into a store, decoding and writing included, against the same
 network's forward loop over the same pictures, decoded before. Both in rounds that take turns; medians.
 resume: `extract` on a store of 100,000 rows and 12 layers that is finished: what an interrupted job pays to go on.
-read: batches of 32 random rows of token maps, through `Features`, against reads of as many bytes at random places of
-one plain file; with the files' pages dropped before each round (cold) and not (warm); and how much memory it held.
+read: batches of 32 random rows of token maps, through `Features`, against reads of the same rows from one plain file
+straight into a batch; with the files' pages dropped before each round (cold) and not (warm); and the memory it took.
 """
 
 import argparse
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pictures", type=int, default=None, help="of the job forward (default: 256)")
     parser.add_argument("--tiny", action="store_true", help="small, and written nowhere unless --out is given")
     parser.add_argument("--out", type=Path, default=None)
     settings = parser.parse_args(arguments)
@@ -82,7 +83,8 @@ class Network:
 
 def forward(folder: Path, settings: argparse.Namespace) -> list[dict[str, Any]]:
     """Wall time of extraction over that of the bare forward loop."""
-    stimuli, network = _pictures(folder / "pictures", 16 if settings.tiny else 256), Network(settings.tiny)
+    count = settings.pictures or (16 if settings.tiny else 256)
+    stimuli, network = _pictures(folder / "pictures", count), Network(settings.tiny)
     preprocess = Picture(224, normalise="imagenet")
     backbone = as_backbone(network, name="vit-small", preprocess=preprocess)
     device = torch.device(settings.device)
@@ -170,7 +172,9 @@ def read(folder: Path, settings: argparse.Namespace) -> list[dict[str, Any]]:
     def from_disk() -> None:
         with plain.open("rb", buffering=0) as file:
             for rows in order:
-                [os.pread(file.fileno(), row, place * row) for place in sorted(rows.tolist())]
+                batch = np.empty((len(rows), row), np.uint8)
+                for slot in np.argsort(rows).tolist():
+                    os.preadv(file.fileno(), [batch[slot]], int(rows[slot]) * row)
 
     found = []
     for state in ("cold", "warm"):

@@ -135,8 +135,19 @@ class BlockFiles:
         layers = list(next(iter(marks.values()))["arrays"]) if marks else []
         return {layer: self._joined(layer, marks, dtype) for layer in layers}
 
-    def read(self, name: str, layer: str, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """Ascending rows [n] of one layer of a block (default: all), [n, ...].
+    def read(self, name: str, layer: str) -> NDArray[Any]:
+        """All rows of one layer of a block, [n, ...].
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        shape = self.marks([name])[name]["arrays"][layer]
+        rows = np.arange(shape[0])
+        parts = [part for _, part in self.pieces(name, layer, rows)]
+        return np.concatenate(parts) if parts else np.empty(shape, np.float32)
+
+    def pieces(self, name: str, layer: str, rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Ascending rows [n] of one layer of a block, see `Shard.pieces`.
 
         Raises:
             StoreError: it is damaged.
@@ -144,8 +155,7 @@ class BlockFiles:
         try:
             shard = self._shard(name, layer)
             file = f"{name}/{array_file(layer, shard.file)}"
-            rows = np.arange(shard.shape[0]) if rows is None else rows
-            return shard.rows(rows, lambda spans: self.place.ranges(file, spans))
+            yield from shard.pieces(rows, lambda spans: self.place.ranges(file, spans))
         except (OSError, ValueError, KeyError, IndexError, TypeError) as reason:
             raise StoreError(
                 f"layer {layer!r} of {_spoken(name)} of {self.place.address} is damaged ({reason}); {_VERIFY}"
@@ -157,8 +167,8 @@ class BlockFiles:
             raise StoreError(f"layer {layer!r} has not the same shape in all blocks of {self.place.address}; {AGAIN}")
         names = list(marks)
 
-        def read(part: int, rows: NDArray[np.int64]) -> NDArray[Any]:
-            return self.read(names[part], layer, rows)
+        def read(part: int, rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[Any]]]:
+            return self.pieces(names[part], layer, rows)
 
         return Joined([shape[0] for shape in shapes], tuple(shapes[0][1:]), dtype, read)
 

@@ -1,6 +1,6 @@
 """Blocks: the rows of some stimuli, the unit that extraction computes, writes and resumes by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,7 +68,7 @@ class Joined:
         counts: rows of each part.
         shape: of one row.
         dtype: of one element.
-        read: (part, rows within it [n], ascending) -> [n, ...].
+        read: (part, rows within it [n], ascending) -> pieces of them: where in the n rows each belongs, and [k, ...].
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Joined:
         counts: Sequence[int],
         shape: tuple[int, ...],
         dtype: Any,
-        read: Callable[[int, NDArray[np.int64]], NDArray[Any]],
+        read: Callable[[int, NDArray[np.int64]], Iterable[tuple[slice, NDArray[Any]]]],
     ) -> None:
         self._edges = np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
         self._row, self._dtype, self._read = shape, np.dtype(dtype), read
@@ -99,9 +99,11 @@ class Joined:
         rows, *rest = index if isinstance(index, tuple) else (index,)
         wanted = self._numbers[rows]
         unique, place = np.unique(wanted, return_inverse=True)
-        values = self._gather(unique)
-        if not np.array_equal(unique, wanted):  # else they are in order already, and need no second copy
-            values = values[place.reshape(np.shape(wanted))]
+        if unique.size == np.size(wanted):  # no row is wanted twice: each is read straight into its place
+            values = self._gather(unique, np.argsort(wanted, axis=None))
+        else:
+            values = self._gather(unique, np.arange(len(unique)))[place.reshape(-1)]
+        values = values.reshape(*np.shape(wanted), *self._row)
         return np.asarray(values[(slice(None),) * np.ndim(wanted) + tuple(rest)] if rest else values)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -111,13 +113,14 @@ class Joined:
     def _numbers(self) -> NDArray[np.int64]:
         return np.arange(len(self))
 
-    def _gather(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Ascending rows [n] -> [n, ...]."""
+    def _gather(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[Any]:
+        """Ascending rows [n] -> [n, ...], row i at places[i]."""
         values = np.empty((len(rows), *self._row), dtype=self._dtype)
-        part = np.searchsorted(self._edges, rows, side="right") - 1
-        for number in np.unique(part).tolist():
-            here = part == number
-            values[here] = self._read(number, rows[here] - self._edges[number])
+        edges = np.searchsorted(rows, self._edges)  # of the rows that lie in each part
+        for number in np.flatnonzero(np.diff(edges)).tolist():
+            here = slice(edges[number], edges[number + 1])
+            for piece, found in self._read(number, rows[here] - self._edges[number]):
+                values[places[here][piece]] = found
         return values
 
 

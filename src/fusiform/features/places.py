@@ -7,7 +7,7 @@ they are written beside it and renamed into place at once; elsewhere the last on
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class Place(ABC):
         """Bytes of these files, all within a folder; those that are not there are left out."""
 
     @abstractmethod
-    def ranges(self, name: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of a file, bytes [start, stop) each.
+    def ranges(self, name: str, spans: Sequence[tuple[int, int]]) -> Iterable[bytes]:
+        """Parts of a file, bytes [start, stop) each, one after another.
 
         Raises:
             OSError: it is not there.
@@ -110,10 +110,11 @@ class Folder(Place):
                 continue
         return found
 
-    def ranges(self, name: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+    def ranges(self, name: str, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         """See `Place.ranges`."""
         with open(f"{self.address}/{name}", "rb", buffering=0) as file:
-            return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
+            for start, stop in spans:
+                yield os.pread(file.fileno(), stop - start, start)
 
     def put(self, name: str, data: bytes) -> None:
         """See `Place.put`."""

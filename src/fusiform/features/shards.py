@@ -7,7 +7,7 @@ zarr itself, which writes and reads the same bytes, needs several milliseconds f
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -80,8 +80,10 @@ class Shard:
             yield self.file, self._pack(to_bits(values) if self.bfloat16 else values)
         yield "zarr.json", self.metadata
 
-    def rows(self, wanted: NDArray[np.int64], read: Callable[[Sequence[Span]], list[bytes]]) -> NDArray[Any]:
-        """Ascending rows [n] -> [n, ...].
+    def pieces(
+        self, wanted: NDArray[np.int64], read: Callable[[Sequence[Span]], Iterable[bytes]]
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Ascending rows [n], piece by piece: where in them a piece belongs, and its rows, which are not to be changed.
 
         Args:
             wanted: positions of the rows.
@@ -93,12 +95,12 @@ class Shard:
         chunk, place = np.divmod(wanted, self.step)
         unique = np.unique(chunk)
         runs = np.split(unique, np.flatnonzero(np.diff(unique) != 1) + 1) if len(unique) else []
-        parts = read([(int(run[0]) * self._chunk, (int(run[-1]) + 1) * self._chunk) for run in runs])
-        values = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
-        for run, data in zip(runs, parts, strict=True):
-            first, last = np.searchsorted(chunk, [run[0], run[-1] + 1])
-            values[first:last] = self._unpack(data, len(run))[chunk[first:last] - run[0], place[first:last]]
-        return from_bits(values) if self.bfloat16 else values
+        spans = [(int(run[0]) * self._chunk, (int(run[-1]) + 1) * self._chunk) for run in runs]
+        for run, data in zip(runs, read(spans), strict=True):
+            first, last = np.searchsorted(chunk, [run[0], run[-1] + 1]).tolist()
+            chunks = self._unpack(data, len(run))
+            rows = chunks[:, 0] if self.step == 1 else chunks[chunk[first:last] - run[0], place[first:last]]
+            yield slice(first, last), from_bits(rows) if self.bfloat16 else rows
 
     @property
     def _chunk(self) -> int:
