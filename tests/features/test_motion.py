@@ -161,5 +161,5 @@ def test_refuses_impossible_frequencies(frequencies: list[float]) -> None:
 
 
 def test_refuses_recordings_without_pictures() -> None:
-    with pytest.raises(DataError, match="the recording has no pictures"):
+    with pytest.raises(DataError, match="the recording has no video"):
         MotionEnergy().preprocess(Recording(3.0))

@@ -13,16 +13,17 @@ from fusiform.registry import find, need
 __all__ = ["from_hub"]
 
 _OF_RECORDINGS = ("rate", "context", "stride", "silence")  # what only those who read words in time are given
+_OMNI = "qwen2_5_omni"
 
 
 def from_hub(source: str, **arguments: Any) -> Backbone:
     """The backbone that a network calls for.
 
     A `prompt` makes it a vision-language network, in a folder as on the hub. A folder of one, or of a network of text,
-    films or sounds, is known by its `config.json`; one of text reads whole texts, or the words of recordings where it
-    is given a `rate`, a `context`, a `stride` or a `silence`. Everything else takes pictures. Names on the hub, which
-    nobody asks before a network is used, are of pictures unless they come by `hf-text:`, `hf-words:`, `hf-vlm:`,
-    `hf-video:` or `hf-audio:`.
+    films, sounds or all of these, is known by its `config.json`; one of text reads whole texts, or the words of
+    recordings where it is given a `rate`, a `context`, a `stride` or a `silence`. Everything else takes pictures. Names
+    on the hub, which nobody asks before a network is used, are of pictures unless they come by `hf-text:`,
+    `hf-words:`, `hf-vlm:`, `hf-video:`, `hf-audio:` or `omni:`.
 
     Args:
         source: name on the hub, or a local folder that `save_pretrained` wrote.
@@ -42,6 +43,8 @@ def _registered(source: str, arguments: dict[str, Any]) -> str:
         return "hf-vlm"
     if model_type in FILMS or model_type in SOUNDS:
         return "hf-video" if model_type in FILMS else "hf-audio"
+    if model_type.startswith(_OMNI):
+        return "omni"
     if model_type and _reads(model_type):
         return "hf-words" if any(name in arguments for name in _OF_RECORDINGS) else "hf-text"
     return "hf-image"

@@ -12,6 +12,7 @@ from fusiform.data import Kind, Recording, Sound
 from fusiform.data.timing import checked_rate, row_at, row_times
 from fusiform.errors import DataError, SettingsError
 from fusiform.features.sampling import row_edges, sample
+from fusiform.features.streams import sound_of
 from fusiform.features.tokens import Tokens
 
 __all__ = ["LogMel", "mel_filters"]
@@ -65,9 +66,7 @@ class LogMel:
 
     def preprocess(self, recording: Recording) -> Tensor:
         """[bands, T]: the rows."""
-        if recording.sound is None:
-            raise DataError("the recording has no sound (its `sound` is None), and a spectrogram is made of one")
-        values, centres = self._frames(recording.sound, recording.duration)
+        values, centres = self._frames(sound_of(recording), recording.duration)
         edges = row_edges(recording.duration, self.rate)
         turns = np.concatenate(
             [[edges[0]], (centres[1:] + centres[:-1]) / 2, [edges[-1]]]

@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from fusiform.data import Kind, Recording
 from fusiform.data.timing import checked_rate, row_count, row_times
-from fusiform.errors import DataError, SettingsError
+from fusiform.errors import SettingsError
 from fusiform.features.gabor import BANDWIDTH, check_pyramid, gabor_filters, pyramid, quadrature
 from fusiform.features.preprocess import Picture, describe
+from fusiform.features.streams import video_of
 from fusiform.features.tokens import Tokens
 
 __all__ = ["MotionEnergy"]
@@ -85,12 +86,11 @@ class MotionEnergy:
 
     def preprocess(self, recording: Recording) -> Tensor:
         """[T, size, size] luminance of frames, uint8, `per_row` for each row; the last row may have fewer."""
-        if recording.video is None:
-            raise DataError("the recording has no pictures (its `video` is None), and motion energy is made of them")
+        video = video_of(recording)
         rows = row_count(recording.duration, self.rate)
         times = row_times(rows * self.per_row, self.frames, start=0.5 / self.frames)
         times = times[: max((rows - 1) * self.per_row + 1, int((times < recording.duration).sum()))]
-        frames = [self._luminance(recording.video.frames(part)) for part in np.array_split(times, rows)]
+        frames = [self._luminance(video.frames(part)) for part in np.array_split(times, rows)]
         return torch.from_numpy(np.concatenate(frames))
 
     def get_tokens(self, x: Tensor) -> Tokens:

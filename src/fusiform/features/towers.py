@@ -48,8 +48,8 @@ class Tower:
             found[f"{self.prefix}embeddings"] = self.pool(state)
 
         def leave(_: nn.Module, __: Any, output: Any) -> None:
-            final = self.pool(_last_state(output))
-            if not torch.allclose(final, found[last], rtol=1e-4, atol=1e-6):
+            final, state = self.pool(_last_state(output)), found[last]
+            if final.shape != state.shape or not torch.allclose(final, state, rtol=1e-4, atol=1e-6):
                 found[f"{self.prefix}final"] = final
 
         yield blocks[0].register_forward_pre_hook(enter, with_kwargs=True)
