@@ -103,6 +103,6 @@ def test_what_is_refused() -> None:
         Framewise("pixels", rate=0)
     silent = Stimuli("stories", "recording", pd.DataFrame(index=["a"]), lambda id: Recording(3.0))
     with pytest.raises(
-        DataError, match=r"stimulus 'a' of 'stories': the recording has no video, which .* it has: noth"
+        DataError, match=r"stimulus 'a' of 'stories': the recording has no video, which .* it has: nothing"
     ):
         extract(silent, Framewise("pixels"))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fusiform.data import ArraySound, ArrayVideo, Recording, Stimuli
+from fusiform.data import ArraySound, ArrayVideo, Recording, Sound, Stimuli, Video
 from fusiform.errors import DataError, UnknownNameError
 from fusiform.features.extract import extract
 from fusiform.features.image import Pixels
@@ -112,10 +112,23 @@ class TestStreams:
     VIDEO, SOUND = ArrayVideo(np.zeros((2, 2, 2, 3), np.uint8), 1.0), ArraySound(np.zeros(9), 3)
 
     def test_are_found(self) -> None:
-        recording = Recording(2.0, video=self.VIDEO, sound=self.SOUND)
+        recording = Recording(3.0, video=self.VIDEO, sound=self.SOUND)
         assert video_of(recording) is self.VIDEO
         assert sound_of(recording) is self.SOUND
         assert video_of(self.VIDEO) is self.VIDEO  # a clip alone
+
+    def test_end_with_the_recording(self) -> None:
+        video = ArrayVideo(np.arange(40, dtype=np.uint8).repeat(3).reshape(40, 1, 1, 3), 2.0)
+        sound = ArraySound(np.arange(600) / 1000, 30)
+        recording = Recording(7.25, video=video, sound=sound)
+        seen, heard = video_of(recording), sound_of(recording)
+        assert (seen.duration, seen.rate, seen.size) == (7.25, 2.0, (1, 1))
+        assert seen.frames([0.6, 7.2, 7.25, 19.0])[:, 0, 0, 0].tolist() == [1, 14, 14, 14]
+        assert (heard.duration, heard.rate) == (7.25, 30)
+        np.testing.assert_array_equal(heard.samples(7, 20), sound.samples(7, 7.25))
+        np.testing.assert_array_equal(heard.samples(9, 20), [])
+        assert isinstance(seen, Video)
+        assert isinstance(heard, Sound)
 
     def test_what_is_missing_is_said(self) -> None:
         words = pd.DataFrame({"text": ["a"], "start": [0.0], "stop": [0.1]})

@@ -1,15 +1,22 @@
-"""The streams of a recording that backbones of time read."""
+"""The streams of a recording that backbones of time read, as long as the recording lasts."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from fusiform.data import Recording, Sound, Video
+from fusiform.data.mediafiles import check_span, check_times
 from fusiform.errors import DataError
 
 __all__ = ["sound_of", "video_of"]
 
+_INSTANT = 1e-6  # seconds before its end at which the last frame of a recording is looked for
+
 
 def video_of(recording: Any) -> Video:
-    """What was seen.
+    """What was seen until the recording ended: a file may go on for longer.
 
     Raises:
         DataError: the recording has no video.
@@ -17,11 +24,11 @@ def video_of(recording: Any) -> Video:
     video = recording.video if isinstance(recording, Recording) else recording
     if not isinstance(video, Video):
         raise DataError(_lacking(recording, "video", "frames(times)"))
-    return video
+    return _CutVideo(video, recording.duration) if _longer(video, recording) else video
 
 
 def sound_of(recording: Any) -> Sound:
-    """What was heard.
+    """What was heard until the recording ended: a file may go on for longer.
 
     Raises:
         DataError: the recording has no sound.
@@ -29,7 +36,46 @@ def sound_of(recording: Any) -> Sound:
     sound = recording.sound if isinstance(recording, Recording) else recording
     if not isinstance(sound, Sound):
         raise DataError(_lacking(recording, "sound", "samples(start, stop)"))
-    return sound
+    return _CutSound(sound, recording.duration) if _longer(sound, recording) else sound
+
+
+def _longer(stream: Video | Sound, recording: Any) -> bool:
+    return isinstance(recording, Recording) and stream.duration > recording.duration
+
+
+@dataclass(frozen=True)
+class _CutVideo:
+    """The beginning of a video."""
+
+    video: Video
+    duration: float
+
+    @property
+    def rate(self) -> float:
+        return self.video.rate
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.video.size
+
+    def frames(self, times: ArrayLike) -> NDArray[np.uint8]:
+        return self.video.frames(np.minimum(check_times(times), self.duration - _INSTANT))
+
+
+@dataclass(frozen=True)
+class _CutSound:
+    """The beginning of a sound."""
+
+    sound: Sound
+    duration: float
+
+    @property
+    def rate(self) -> int:
+        return self.sound.rate
+
+    def samples(self, start: float, stop: float) -> NDArray[np.float32]:
+        first, last = check_span(start, stop, self.duration).tolist()
+        return self.sound.samples(first, last)
 
 
 def _lacking(recording: Any, stream: str, method: str) -> str:
