@@ -165,9 +165,13 @@ def test_names_of_regions_come_from_the_mapping_files_only_when_they_are_trusted
 def test_only_what_is_here_is_needed(root: Path) -> None:
     dataset = Algonauts2023(root=root)
     assert len(dataset.stimuli()) == 2 * (layout.TRAIN - len(layout.SHARED) + layout.TEST) + len(layout.SHARED)
+    shutil.rmtree(root / "subj06/test_split")
+    assert len(dataset.stimuli()) == 2 * (layout.TRAIN - len(layout.SHARED)) + layout.TEST + len(layout.SHARED)
+    with pytest.raises(MissingDataError, match=r"test_split/test_images was not found"):
+        dataset.withheld("subj06")
     with pytest.raises(MissingDataError, match=r"subj02 was not found"):
         dataset.responses("subj02")
-    with pytest.raises(MissingDataError, match=r"holds none of subj01, subj02"):
+    with pytest.raises(MissingDataError, match=r"holds pictures of none of subj01, subj02"):
         Algonauts2023(root=root / "subj01").stimuli()
 
 

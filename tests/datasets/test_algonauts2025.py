@@ -223,6 +223,18 @@ def test_only_the_files_of_the_films_in_use_are_needed(root: Path) -> None:
         Algonauts2025(root=root).responses("sub-01")
 
 
+def test_single_samples_and_a_torch_view(published: Path) -> None:
+    dataset = Algonauts2025(root=published)
+    recording, response = dataset.sample("sub-05", -1, part="movie10")
+    assert isinstance(recording, Recording)
+    np.testing.assert_array_equal(response, dataset.responses("sub-05", part="movie10").values[-1])
+    view = dataset.torch("sub-05", part="movie10", rois=["Vis"], transform=lambda recording: recording.duration)
+    assert len(view) == len(dataset.responses("sub-05", part="movie10"))
+    duration, values = view[0]
+    assert duration == pytest.approx(25 * 1.49, abs=0.3)
+    assert values.shape == (162,)
+
+
 # parcels
 
 

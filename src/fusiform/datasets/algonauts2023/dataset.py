@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Array, Responses, Space, Stimuli
-from fusiform.datasets.algonauts2023.pictures import Pictures, id_of, images_of, splits
+from fusiform.datasets.algonauts2023.pictures import FOLDERS, Pictures, id_of, images_of, splits
 from fusiform.datasets.algonauts2023.submission import Size, check, write
 from fusiform.datasets.algonauts2023.vertices import HEMISPHERES, LABELS, REGIONS, vertex_space, vertices_of
 from fusiform.datasets.base import Card, Sampled, check_shape, choose
@@ -73,11 +73,11 @@ class Algonauts2023(Sampled):
         """
         choose("part", part, self.parts)
         root = rooted(self.name, self.root)
-        here = [root / subject for subject in self.subjects if (root / subject).is_dir()]
-        if not here:
-            raise MissingDataError(f"{root} holds none of {', '.join(self.subjects)}; wanted one at least")
-        withheld = _together(here, "test")
-        files = {**withheld, **_together(here, "train")}
+        folders = [root / subject for subject in self.subjects]
+        withheld = _together(folders, "test")
+        files = {**withheld, **_together(folders, "train")}
+        if not files:
+            raise MissingDataError(f"{root} holds pictures of none of {', '.join(self.subjects)}; wanted one at least")
         images = sorted(files)
         split = np.where(np.isin(images, sorted(withheld)), "withheld", self._splits(images))
         table = pd.DataFrame({"nsd": images, "split": split}, index=[id_of(image) for image in images])
@@ -161,10 +161,11 @@ def _check_settings(validation: object, test: object, seed: object) -> None:
 
 
 def _together(folders: Sequence[Path], split: str) -> dict[int, Path]:
-    """NSD image -> file, of several subjects; of a picture that several saw, the file of the first."""
+    """NSD image -> file, of the subjects whose pictures are here; of one that several saw, the file of the first."""
     found: dict[int, Path] = {}
     for folder in folders:
-        found = {**images_of(folder, split), **found}
+        if (folder / FOLDERS[split]).is_dir():
+            found = {**images_of(folder, split), **found}
     return found
 
 
