@@ -178,6 +178,27 @@ class TestFileVideo:
         assert number_of(video.frames([0.5, 1.0, 0.1])) == [12, 25, 2]
         assert video.duration == pytest.approx(FRAMES / 25, abs=0.05)
 
+    def test_time_counts_from_the_stream_that_starts_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "late.mkv"
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=25, options={"bf": "0"})
+            video.height, video.width, video.pix_fmt = SIDE, SIDE, "yuv420p"
+            audio = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+            for second in range(3):
+                frame = av.AudioFrame.from_ndarray(np.full((1, 8000), 1000 * second, np.int16), "s16", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = 8000, 8000 * (second + 5), Fraction(1, 8000)
+                container.mux(audio.encode(frame))
+            for number in range(25):  # one second later than the sound
+                picture = av.VideoFrame.from_ndarray(grey(number)[:, :SIDE], format="rgb24")
+                picture.pts, picture.time_base = number + 150, Fraction(1, 25)
+                container.mux(video.encode(picture))
+            container.mux(video.encode())
+            container.mux(audio.encode())
+        sound, video = FileSound(path), FileVideo(path)
+        assert number_of(video.frames([0.0, 1.0, 1.5, 1.99])) == [0, 0, 12, 24]
+        np.testing.assert_allclose(sound.samples(0.9, 1.1), np.repeat([0, 1000 / 32768], 800))
+        assert (sound.duration, video.duration) == (pytest.approx(3, abs=0.01), pytest.approx(2, abs=0.05))
+
     def test_goes_to_another_process(self, even: Path) -> None:
         video = FileVideo(even)
         first = video.frames([0.4])

@@ -271,7 +271,11 @@ class TestSettings:
         second = HuggingFaceAudio(str(folder))
         assert first.settings != second.settings
         assert first.revision == second.revision
-        file.unlink()
+        file.rename(folder / "old.json")
+        joint = {"feature_extractor": json.loads((folder / "old.json").read_text())}
+        (folder / "processor_config.json").write_text(json.dumps(joint))
+        assert not HuggingFaceAudio(str(folder)).extractor.do_normalize
+        (folder / "processor_config.json").unlink()
         assert HuggingFaceAudio(str(folder)).extractor.do_normalize
 
     def test_windows_by_default(self, opened: Opened) -> None:
@@ -315,6 +319,12 @@ class TestSounds:
             extract(STORIES, HuggingFaceAudio(str(tmp_path)))
         with pytest.raises(SettingsError, match=r"windows of 1.0 s, stride 2.0 s"):
             opened("whisper", window=1.0, stride=2.0)
+
+    def test_a_file_of_something_else(self, saved: Callable[[str], Path], tmp_path: Path) -> None:
+        folder = shutil.copytree(saved("whisper"), tmp_path / "own")
+        (folder / "preprocessor_config.json").write_text(json.dumps({"hop_length": "wide"}))
+        with pytest.raises(LayoutError, match=r"preprocessor_config.json of '.*' does not make a WhisperFeatureExtr"):
+            extract(STORIES, HuggingFaceAudio(str(folder)))
 
     def test_weights_that_are_missing(self, saved: Callable[[str], Path], tmp_path: Path) -> None:
         folder = shutil.copytree(saved("whisper"), tmp_path / "own")

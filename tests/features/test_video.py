@@ -210,7 +210,10 @@ class TestProcessing:
         """Shortest edge to crop * 256 / 224, bilinear with antialiasing, the middle cropped, ImageNet's statistics."""
         folder = shutil.copytree(saved("vjepa2"), tmp_path / "own")
         (folder / "video_preprocessor_config.json").write_text(
-            json.dumps({"video_processor_type": "VJEPA2VideoProcessor", "crop_size": 16, "size": {"shortest_edge": 99}})
+            json.dumps(
+                {"video_processor_type": "VJEPA2VideoProcessor", "crop_size": 16, "size": {"shortest_edge": 99}}
+                | {"do_pad": None, "do_sample_frames": False, "do_convert_rgb": True, "fps": None, "device": None}
+            )
         )
         found = HuggingFaceVideo(str(folder)).preprocess(self.FRAME[None])[0]
         x = torch.from_numpy(self.FRAME).permute(2, 0, 1)[None].float()

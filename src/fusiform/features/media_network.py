@@ -62,10 +62,8 @@ def load_video_config(source: str, commit: str | None) -> dict[str, Any] | None:
     Raises:
         LayoutError: the file is damaged, or the hub cannot be asked whether there is one.
     """
-    for file in ("video_preprocessor_config.json", "preprocessor_config.json"):
-        if (content := read_json_of(source, commit, file)) is not None:
-            return dict(content)
-    return None
+    alone = read_json_of(source, commit, "video_preprocessor_config.json")
+    return dict(alone) if alone is not None else _processing(source, commit, "video_processor", "image_processor")
 
 
 def load_extractor(source: str, commit: str | None, name: str) -> Any:
@@ -78,11 +76,19 @@ def load_extractor(source: str, commit: str | None, name: str) -> Any:
         LayoutError: the file is damaged.
     """
     kind = getattr(need("transformers", extra="models"), name)
-    file = "preprocessor_config.json"
-    config = read_json_of(source, commit, file)
+    config = _processing(source, commit, "feature_extractor")
     try:
-        return kind(**config) if config is not None else kind()
+        return kind(**(config or {}))
     except (TypeError, ValueError) as reason:
         raise LayoutError(
-            f"{source}/{file} does not make a {name} ({reason}); wanted the network's own file"
+            f"the preprocessor_config.json of {source!r} does not make a {name} ({reason}); wanted the "
+            "network's own file"
         ) from reason
+
+
+def _processing(source: str, commit: str | None, *parts: str) -> dict[str, Any] | None:
+    """The file of a processor, or that part of a joint one."""
+    alone = read_json_of(source, commit, "preprocessor_config.json")
+    joint = {} if alone is not None else read_json_of(source, commit, "processor_config.json") or {}
+    found = alone if alone is not None else next((joint[part] for part in parts if joint.get(part)), None)
+    return None if found is None else dict(found)
