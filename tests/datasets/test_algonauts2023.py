@@ -255,7 +255,7 @@ def test_a_submission_has_a_float32_array_per_hemisphere(
     path = dataset.write_submission(predictions, tmp_path / "x.zip")
     with ZipFile(path) as archive:
         archive.extractall(tmp_path / "out")
-    top = tmp_path / "out/algonauts_2023_challenge_submission"
+    top = tmp_path / "out"
     assert sorted(str(file.relative_to(top)) for file in top.glob("*/*")) == sorted(
         f"{subject}/{short}_pred_test.npy" for subject in layout.SUBJECTS for short in ("lh", "rh")
     )
@@ -330,7 +330,7 @@ def _rezip(path: Path, name: str, values: object, *, drop: bool = False) -> None
                 np.lib.format.write_array(file, np.asarray(values))
 
 
-MEMBER = "algonauts_2023_challenge_submission/subj06/lh_pred_test.npy"
+MEMBER = "subj06/lh_pred_test.npy"
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,7 @@ MEMBER = "algonauts_2023_challenge_submission/subj06/lh_pred_test.npy"
         (MEMBER, np.array([{}], dtype=object), "holds a pickled object"),
         (MEMBER, None, "lacks 1 of 16 files"),
         (MEMBER.replace("subj06", "subj09"), np.zeros(3, "f4"), "the challenge does not know"),
+        (f"submission/{MEMBER}", np.zeros((3, 38), "f4"), "has the file 'submission/subj06/lh_pred_test.npy'"),
     ],
 )
 def test_the_checker_refuses_near_misses(

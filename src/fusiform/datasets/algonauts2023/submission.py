@@ -1,4 +1,7 @@
-"""Submissions: two arrays per subject in a folder of its own, zipped, as the challenge takes them."""
+"""Submissions: two arrays per subject in a folder of its own, the folders at the top of a zip.
+
+As teams report: the contents of the folder that the challenge's tutorial fills are zipped, not the folder itself.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +18,6 @@ from fusiform.errors import LayoutError
 from fusiform.files import atomic
 
 __all__ = ["Size", "check", "write"]
-
-TOP = "algonauts_2023_challenge_submission"
 
 
 class Size(NamedTuple):
@@ -45,7 +46,7 @@ def write(predictions: Mapping[str, Array], wanted: Mapping[str, Size], path: Pa
         for subject, size in wanted.items():
             whole = checked(predictions[subject], (size.pictures, size.left + size.right), repr(subject))
             for side, values in zip(HEMISPHERES, np.split(whole, [size.left], axis=1), strict=True):
-                with archive.open(f"{TOP}/{_member(subject, side)}", "w", force_zip64=True) as file:
+                with archive.open(_member(subject, side), "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
     return path
 
@@ -58,10 +59,7 @@ def check(path: Path, wanted: Mapping[str, Size]) -> None:
         LayoutError: a file is missing or one too many, or no float32 array of the shape wanted, or not finite.
     """
     found = members(path)
-    prefix = (
-        "" if any(name.startswith("subj") for name in found) else f"{TOP}/"
-    )  # with its folder, or only what is in it
-    files = {f"{prefix}{_member(subject, side)}": (subject, side) for subject in wanted for side in HEMISPHERES}
+    files = {_member(subject, side): (subject, side) for subject in wanted for side in HEMISPHERES}
     check_names(found, list(files), str(path), "file")
     with ZipFile(path) as archive:
         for name, (subject, side) in files.items():
