@@ -123,7 +123,7 @@ def test_settings_may_be_lists_and_mappings(tmp_path):
 def test_a_sentence_among_settings_keeps_its_commas():
     from fusiform.cli import app
 
-    argv = ["encode", "--backbone-args", "prompt=What is this, and why?,pool=last", "template='{prompt}: {image}'"]
+    argv = ["encode", "--backbone-args", "prompt=What is this, and why?,pool=last,template='{prompt}: {image}'"]
     given = app.parse_args(argv, exit_on_error=False, print_error=False)[1].arguments["backbone_args"]
     assert given == {"prompt": "What is this, and why?", "pool": "last", "template": "{prompt}: {image}"}
 

@@ -225,7 +225,7 @@ class TestText:
         ("given", "complaint"),
         [
             ("", "stimulus 'a' of 'odd': the text has 0 tokens; wanted 1 to 512"),
-            ("the rabbit " * 40, r"reads 64 at once; give less"),
+            ("the rabbit " * 40, r"the text is \d+ tokens long, 2 of them .* reads 64 at once; shorten it"),
             (None, "stimulus 'a' of 'odd': None is no text"),
         ],
     )
@@ -344,7 +344,9 @@ class TestWordsInContext:
 
     def test_a_window_that_is_longer_than_the_network_reads(self, saved: Saved) -> None:
         words = [word for _ in range(6) for word in ("wonderments", "surprises", "emotional")]
-        with pytest.raises(DataError, match=r"a window of \d+ words .* tokens long, and '.*gpt2' reads 64 at once"):
+        with pytest.raises(
+            DataError, match=r"a window of \d+ words is .*gpt2' reads 64 at once; choose a smaller context"
+        ):
             extract(stories(words), WordsInContext(saved("gpt2"), context=17))
         assert np.isfinite(rows(WordsInContext(saved("gpt2"), context=3), words)).all()
 

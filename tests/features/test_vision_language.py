@@ -328,6 +328,13 @@ class TestLoading:
         with pytest.raises(SettingsError, match=r"unknown (pool|precision) .*there are: "):
             load_backbone("hf-vlm:somebody/something", prompt=PROMPT, **setting)
 
+    @pytest.mark.parametrize("setting", [{"prompt": {"Count": "how many?"}}, {"template": 3, "prompt": ""}])
+    def test_settings_that_are_no_text(self, setting: dict[str, Any]) -> None:
+        with pytest.raises(
+            SettingsError, match=r"(prompt|template) is .*; wanted text: on a command line, quote it twice"
+        ):
+            load_backbone("hf-vlm:somebody/something", **setting)
+
     def test_a_prompt_is_asked_for(self) -> None:
         with pytest.raises(SettingsError, match="missing 1 required positional argument: 'prompt'"):
             load_backbone("hf-vlm:somebody/something")

@@ -5,6 +5,8 @@ because transformers would fill it with random numbers.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -56,10 +58,12 @@ def load_vision(source: str, commit: str | None) -> Any:
     """
     model, missing = load_whole(source, commit)
     part, vision = _part(model, _VISION)
-    if getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not part:
+    of_films = hasattr(model.config, "tubelet_size")  # whose patches have a depth in time
+    if of_films or (getattr(model, "main_input_name", "pixel_values") != "pixel_values" and not part):
+        taken = "films" if of_films else model.main_input_name
         raise SettingsError(
-            f"{source!r} ({type(model).__name__}) takes {model.main_input_name}; wanted pictures: networks of text are "
-            "brought by hf-text: and, for the words of recordings, hf-words:"
+            f"{source!r} ({type(model).__name__}) takes {taken}; wanted pictures: networks of films are brought by "
+            "hf-video:, of sounds by hf-audio:, of text by hf-text: and, for the words of recordings, hf-words:"
         )
     drop_untrained(vision, _below(missing, part), source)
     if hasattr(vision.config, "mask_ratio"):
@@ -122,11 +126,24 @@ def load_whole(source: str, commit: str | None, kind: str = "AutoModel") -> tupl
     """
     transformers = need("transformers", extra="models")
     try:
-        loader = getattr(transformers, kind)
-        model, report = loader.from_pretrained(source, revision=commit, output_loading_info=True)
+        with _quiet():
+            loader = getattr(transformers, kind)
+            model, report = loader.from_pretrained(source, revision=commit, output_loading_info=True)
     except Exception as reason:  # a damaged checkpoint breaks in any of four libraries
         raise LayoutError(_unreadable(source, reason)) from reason
     return model, sorted(report["missing_keys"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the table of weights that are missing, which are dealt with here, or of no use to us."""
+    logging = need("transformers.utils.logging", extra="models")
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _part(model: Any, names: tuple[str, ...]) -> tuple[str, Any]:

@@ -17,7 +17,7 @@ from fusiform.features.tokenizing import Tokenizing, load_tokenizer, special_ids
 from fusiform.features.towers import Pool, Tower, watched
 from fusiform.registry import unknown
 
-__all__ = ["LanguageNetwork", "choose", "in_precision", "name_of"]
+__all__ = ["LanguageNetwork", "choose", "in_precision", "name_of", "sentence"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class LanguageNetwork:
 
     def __post_init__(self) -> None:
         check_folder(self.source)
+        sentence("instruction", self.instruction)
         choose("precision", self.precision, PRECISIONS)
 
     @cached_property
@@ -73,18 +74,18 @@ class LanguageNetwork:
             state = self.network(input_ids=pair, attention_mask=torch.ones_like(pair)).last_hidden_state
         return torch.allclose(state[0, 0], state[1, 0], atol=1e-5)
 
-    def framed(self, ids: Sequence[int], what: str) -> list[int]:
+    def framed(self, ids: Sequence[int], what: str = "the text", otherwise: str = "shorten it") -> list[int]:
         """Ids with what stands before and after every text.
 
         Raises:
-            DataError: they are more than the network can read; says what they are of.
+            DataError: they are more than the network can read; says what they are of, and what to do.
         """
         before, after = self.tokenizing.frame
         whole = [*before, *ids, *after]
         if self.limit and len(whole) > self.limit:
             raise DataError(
-                f"{what} with its {len(before) + len(after)} tokens of frame is {len(whole)} tokens long, and "
-                f"{self.source!r} reads {self.limit} at once; give less"
+                f"{what} is {len(whole)} tokens long, {len(before) + len(after)} of them instruction and special ones, "
+                f"and {self.source!r} reads {self.limit} at once; {otherwise}"
             )
         return whole
 
@@ -99,7 +100,16 @@ class LanguageNetwork:
         blank = self.tokenizing.tokenizer.pad_token_id or 0  # hidden by the mask, yet RoBERTa counts places by it
         ids = torch.tensor([[*text, *[blank] * (longest - len(text))] for text in texts], device=device)
         mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
-        with evaluating(self.network), watched([Tower(self.network, pool, unit="block")]) as found:
+
+        def checked(state: Tensor) -> Tensor:
+            if state.shape[:2] != ids.shape:
+                raise DataError(
+                    f"a block of {self.source!r} gives the shape {tuple(state.shape)} for {tuple(ids.shape)} tokens; "
+                    "wanted a state for each: bring this network through hook_layers"
+                )
+            return pool(state)
+
+        with evaluating(self.network), watched([Tower(self.network, checked, unit="block")]) as found:
             self.network(input_ids=ids, attention_mask=mask)
         return found
 
@@ -117,6 +127,17 @@ def choose(what: str, given: str, known: Sequence[str]) -> None:
     """
     if given not in known:
         raise SettingsError(unknown(what, given, known))
+
+
+def sentence(what: str, given: Any) -> str:
+    """A setting that is a text, if it is one.
+
+    Raises:
+        SettingsError: it is none, such as what a command line makes of a colon.
+    """
+    if isinstance(given, str):
+        return given
+    raise SettingsError(f"{what} is {given!r}; wanted text: on a command line, quote it twice: {what}=\"'...'\"")
 
 
 def in_precision(network: Any, precision: Precision) -> Any:

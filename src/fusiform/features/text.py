@@ -78,7 +78,7 @@ class Text(_Reader):
         if not isinstance(text, str):
             raise DataError(f"{text!r} is no text; wanted a string")
         ids = self.language.tokenizing.text(text)
-        self.language.framed(ids, "the text")
+        self.language.framed(ids)
         if not 0 < len(ids) <= self.length:
             raise DataError(f"the text has {len(ids)} tokens; wanted 1 to {self.length}: shorten it, or raise length")
         return torch.tensor(ids + [_EMPTY] * (self.length - len(ids)))
@@ -86,10 +86,13 @@ class Text(_Reader):
     def get_tokens(self, x: Tensor) -> Tokens:
         """[B, length] -> global tokens of every layer."""
         own = [[number for number in row if number != _EMPTY] for row in x.tolist()]
-        texts = [self.language.framed(ids, "the text") for ids in own]
-        weights = self._weights([len(ids) for ids in own], max(map(len, texts))).to(x.device)
-        found = self.language.read(texts, lambda state: torch.einsum("btc,bt->bc", state.float(), weights))
-        return Tokens({}, found)
+        texts = [self.language.framed(ids) for ids in own]
+        weights = self._weights([len(ids) for ids in own], max(map(len, texts)))
+
+        def pool(state: Tensor) -> Tensor:
+            return torch.einsum("btc,bt->bc", state.float(), weights.to(state.device))
+
+        return Tokens({}, self.language.read(texts, pool))
 
     def _weights(self, lengths: Sequence[int], longest: int) -> Tensor:
         """[B, T] by which states are summed."""
@@ -203,7 +206,8 @@ class WordsInContext(_Reader):
         heads = range(0, len(edges) - 1, self.stride)
         for head, after in pairwise([*heads, len(edges) - 1]):
             start, read, stop = edges[max(0, head - self.context)], edges[head], edges[after]
-            whole = self.language.framed(ids[start:stop].tolist(), f"a window of {after - head + self.context} words")
+            what = f"a window of {after - max(0, head - self.context)} words"
+            whole = self.language.framed(ids[start:stop].tolist(), what, "choose a smaller context or stride")
             yield _Window(whole, before + read - start, words[read:stop])
 
     def _check_stride(self) -> None:
@@ -216,7 +220,7 @@ class WordsInContext(_Reader):
     def _states(self, windows: Sequence[_Window]) -> dict[str, Tensor]:
         """layer -> [words, C]."""
         if not windows:  # nobody says a word: learn the widths from any token
-            found = self._pass([_Window(self.language.framed([0], "a token"), 0, np.zeros(1, np.int64))])
+            found = self._pass([_Window(self.language.framed([0]), 0, np.zeros(1, np.int64))])
             return {layer: state[:0] for layer, state in found.items()}
         size = max(1, _AT_ONCE // max(len(window.ids) for window in windows))
         parts = [self._pass(windows[start : start + size]) for start in range(0, len(windows), size)]

@@ -20,7 +20,7 @@ from fusiform.features.checkpoints import (
 )
 from fusiform.features.families import Family, family_of
 from fusiform.features.hooks import device_of, evaluating
-from fusiform.features.language_network import choose, in_precision, name_of
+from fusiform.features.language_network import choose, in_precision, name_of, sentence
 from fusiform.features.precision import PRECISIONS, Precision
 from fusiform.features.preprocess import describe
 from fusiform.features.prompting import Pool, Reading, chat_text, filled, reading_of
@@ -82,7 +82,8 @@ class VisionLanguage:
         choose("pool", pool, get_args(Pool))
         choose("precision", precision, PRECISIONS)
         self.name, self.source, self.commit = name_of(source), source, commit
-        self.prompt, self.pool, self.template = prompt, pool, template
+        self.prompt, self.pool = sentence("prompt", prompt), pool
+        self.template = template if template is None else sentence("template", template)
         self.split, self.size, self.precision = split, size, precision
 
     def under(self, prompts: Iterable[str]) -> Iterator["VisionLanguage"]:
@@ -91,7 +92,7 @@ class VisionLanguage:
             getattr(self, part)  # made now, or each copy would make its own
         for prompt in prompts:
             twin = copy(self)
-            twin.prompt = prompt
+            twin.prompt = sentence("prompt", prompt)
             yield twin
 
     @cached_property
