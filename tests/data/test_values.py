@@ -157,3 +157,60 @@ def test_zscore_asks_the_type_whether_a_target_is_constant():
         np.testing.assert_allclose(found[:, 0], found[:, 1], atol=1e-6)
     jitter = np.where(wave > 0, np.float32(7), np.nextafter(np.float32(7), np.float32(8)))
     assert (responses(np.column_stack([jitter, jitter]), ["a"] * 20).zscore(None).values == 0).all()
+
+
+def test_voxels_are_in_the_order_of_the_mask_and_go_back():
+    rng = np.random.default_rng(0)
+    volume, mask = rng.normal(size=(3, 4, 5)), rng.random((3, 4, 5)) > 0.5
+    affine = np.array([[0, -2.0, 0, 10], [2, 0, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]])
+    space = Space.voxels("v", mask, affine)
+    back = space.volume(volume[mask])
+    np.testing.assert_array_equal(back[mask], volume[mask])
+    assert np.isnan(back[~mask]).all()
+    for row in (0, space.size - 1):
+        ijk = [space.column(axis)[row] for axis in "ijk"]
+        np.testing.assert_allclose(space.coordinates()[row], (affine @ [*ijk, 1])[:3])
+    chosen = space.select([2, 0])
+    assert np.isfinite(chosen.volume([1, 2])).sum() == 2
+    assert chosen.volume([1, 2])[tuple(np.argwhere(mask)[2])] == 1
+
+
+def test_values_go_into_a_volume_of_as_many_voxels_only():
+    space = Space.voxels("v", np.ones((2, 1, 1)), np.eye(4))
+    with pytest.raises(DataError, match=r"got values \(3,\) for space 'v', whose 2 targets are voxels of a grid"):
+        space.volume([1, 2, 3])
+    with pytest.raises(DataError, match="whose 2 targets are no voxels: they have no grid"):
+        Space.numbered("n", 2).volume([1, 2])
+    with pytest.raises(DataError, match=r"got a mask \(2, 2\) and an affine \(4, 4\); wanted \[X, Y, Z\]"):
+        Space.voxels("v", np.ones((2, 2)), np.eye(4))
+
+
+def test_vertices_of_the_left_hemisphere_come_first():
+    space = Space.vertices("s", [3, 9], [1], mesh="fsaverage")
+    assert space.column("hemisphere").tolist() == ["left", "left", "right"]
+    assert space.column("vertex").tolist() == [3, 9, 1]
+    assert space.mesh == "fsaverage"
+
+
+def test_repeats_are_averaged_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    values, stimuli = rng.normal(size=(30, 7)).astype(np.float32), rng.integers(0, 9, 30)
+    trials = Responses(values, pd.DataFrame({"stimulus": stimuli}), Space.numbered("v", 7))
+    plain = pd.DataFrame(values.astype(float)).groupby(stimuli, sort=False).mean()
+    monkeypatch.setattr("fusiform.data.responses.BLOCK", 60)  # two targets at a time
+    np.testing.assert_allclose(trials.average_repeats().values, plain, rtol=1e-5, atol=1e-6)
+    assert trials.average_repeats().values.dtype == np.float32
+
+
+def test_averaging_holds_a_block_besides_its_result(monkeypatch):
+    import tracemalloc
+
+    values = np.zeros((3000, 2000), dtype=np.float32)
+    trials = Responses(values, pd.DataFrame({"stimulus": np.arange(3000) // 3}), Space.numbered("v", 2000))
+    monkeypatch.setattr("fusiform.data.responses.BLOCK", 1 << 18)
+    trials.average_repeats()
+    tracemalloc.start()
+    found = trials.average_repeats()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < found.values.nbytes + 8e6  # the trials themselves have 24 MB

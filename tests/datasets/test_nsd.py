@@ -92,6 +92,32 @@ def test_hdf5_stored_anew_in_other_pieces_reads_the_same(root: Path) -> None:
     np.testing.assert_array_equal(NSD(root=root).responses("subj01").values, before.values)
 
 
+def test_native_surfaces_stored_anew_read_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusiform.datasets.nsd.surface.BYTES", 10 * 750 * 2)  # ten vertices at a time
+    before = NSD(root=root, space="nativesurface").responses("subj01", rois=["streams"])
+    for path in (root / VOLUME.replace("func1pt8mm", "nativesurface")).glob("*betas*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            values = file["betas"][()]
+            del file["betas"]
+            file.create_dataset("betas", data=values, chunks=(50, 7), compression="gzip")
+    again = NSD(root=root, space="nativesurface").responses("subj01", rois=["streams"])
+    np.testing.assert_array_equal(again.values, before.values)
+
+
+@pytest.mark.filterwarnings("ignore:.*are saturated")
+def test_betas_that_were_never_written_are_zero(root: Path) -> None:
+    """HDF5 leaves out pieces that hold nothing but the fill value."""
+    path = root / VOLUME / "betas_session01.hdf5"
+    kept = published.volume_betas(1).transpose(3, 2, 1, 0)
+    with h5py.File(path, "w") as file:
+        stored = file.create_dataset("betas", kept.shape, np.int16, chunks=(750, 1, 1, 1))
+        stored[:, 1] = kept[:, 1]
+    found = NSD(root=root, zscore="none", region="brain").responses("subj01")
+    second = found.space.column("k") == 1
+    np.testing.assert_allclose(found.values[:750, second], percent(1)[:, published.brain()][:, second], rtol=1e-6)
+    assert (found.values[:750, ~second] == 0).all()
+
+
 def test_trials_follow_the_design(written: Path) -> None:
     samples = NSD(root=written).responses("subj01").samples
     shown = published.design()["shown"]

@@ -76,3 +76,53 @@ def test_trials_without_a_ceiling_are_refused(values, stimulus, said):
 def test_repeats_are_one_or_more(repeats):
     with pytest.raises(DataError, match="wanted 1 or more"):
         noise_ceiling([0.5], repeats)
+
+
+UNEQUAL = [1] * 150 + [2] * 150 + [3] * 150 + [5] * 50
+
+
+@pytest.mark.parametrize("repeats", [[2] * 400, [3] * 300, UNEQUAL], ids=["two", "three", "unequal"])
+@pytest.mark.parametrize("snr", [0.3, 0.6, 1.2])
+def test_noise_ceilings_are_recovered_within_sampling_error(snr, repeats):
+    """300 targets with one planted ceiling: their mean is unbiased, and their spread is that of theory."""
+    values, stimulus, _ = trials(np.full(300, snr), repeats)
+    counts, power = np.asarray(repeats), snr**2
+    found = ncsnr(values, stimulus) ** 2
+    # one-way layout: ncsnr^2 = (B / N - 1) / weight, with B and N the mean squares between and within stimuli
+    weight = (counts.sum() - (counts**2).sum() / counts.sum()) / (len(counts) - 1)
+    between = 2 * np.sum((counts * power + 1) ** 2) / len(counts) / (len(counts) - 1)
+    within = 2 * (weight * power + 1) ** 2 / (counts - 1).sum()
+    error = np.sqrt(between + within) / weight  # of one target
+    assert abs(found.mean() - power) < 4 * error / np.sqrt(300) + 0.02 * power
+    assert 0.7 * error < found.std() < 1.4 * error
+    planted = power / (power + np.mean(1 / counts))
+    slope = (1 - planted) * planted / power  # of the ceiling in the power
+    np.testing.assert_allclose(
+        noise_ceiling(np.sqrt(found), counts).mean(), planted, atol=4 * slope * error / 17 + 0.01
+    )
+
+
+def test_r_ceiling_of_unequal_repeats_is_what_the_true_signal_attains():
+    snr = np.array([0.3, 0.6, 1.2])
+    repeats = UNEQUAL * 8
+    values, stimulus, signal = trials(snr, repeats)
+    sums = np.stack([np.bincount(stimulus, column) for column in values.T], axis=1)
+    attained = pearson(sums / np.asarray(repeats)[:, None], signal)
+    np.testing.assert_allclose(attained, r_ceiling(snr, repeats), atol=0.03)
+
+
+def test_blocks_of_targets_change_nothing(monkeypatch):
+    values, stimulus, _ = trials(np.linspace(0.1, 2, 11), UNEQUAL)
+    whole = ncsnr(values, stimulus)
+    monkeypatch.setattr("fusiform.scores.ceiling.BLOCK", 3 * len(values))
+    np.testing.assert_allclose(ncsnr(values, stimulus), whole, rtol=1e-12)
+    assert ncsnr(values[:, :0], stimulus).shape == (0,)
+
+
+def test_ncsnr_equals_the_published_formula_where_repeats_are_equal():
+    """Allen et al. 2022: the noise is the mean variance over repeats, the signal what it leaves of the total."""
+    values, stimulus, _ = trials(np.array([0.4, 1.0]), [3] * 500)
+    values = (values - values.mean(0)) / values.std(0)
+    noise = values.reshape(500, 3, 2).var(1, ddof=1).mean(0)
+    plain = np.sqrt(np.clip(1 - noise, 0, None) / noise)
+    np.testing.assert_allclose(ncsnr(values, stimulus), plain, rtol=0.01)  # theirs takes the total's variance as known

@@ -19,7 +19,7 @@ __all__ = ["Block", "Part", "Place", "Read", "read_parts", "standardise_sessions
 
 SCALE = 300  # int16 per percent signal change
 LARGEST = 32_767
-COLUMNS = 1 << 21  # values standardised at a time
+VALUES = 1 << 19  # that are standardised at a time
 
 
 class Block(NamedTuple):
@@ -119,7 +119,7 @@ def standardise_sessions(values: NDArray[np.float32], session: NDArray[np.int64]
     """
     for number in np.unique(session):
         rows = slice(*np.searchsorted(session, [number, number + 1]))
-        width = max(1, COLUMNS // (rows.stop - rows.start))
+        width = max(1, VALUES // (rows.stop - rows.start))
         for start in range(0, values.shape[1], width):
             block = values[rows, start : start + width]
             block[...] = standardise(block, block[like[rows]])

@@ -22,7 +22,7 @@ from fusiform.errors import LayoutError, MissingDataError, SettingsError
 __all__ = ["Metadata", "Stored", "prepared_files", "read_metadata"]
 
 SPLITS = {"train_img_num": "train", "val_img_num": "val", "test_img_num": "test"}
-BYTES = 1 << 25  # of a block
+BYTES = 1 << 23  # of a block
 
 
 @dataclass(frozen=True, eq=False)

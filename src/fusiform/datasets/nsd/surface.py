@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,14 @@ from numpy.typing import NDArray
 
 from fusiform.datasets.base import check_shape, reading
 from fusiform.datasets.nsd.betas import Block
+from fusiform.datasets.nsd.chunks import is_by_target, read_targets
 from fusiform.datasets.nsd.design import TRIALS
 from fusiform.datasets.nsd.imaging import opened_image
 
 __all__ = ["FSAVERAGE", "Vertices", "mesh_sizes"]
 
 FSAVERAGE = 163_842  # vertices of a hemisphere
-BYTES = 1 << 25  # of a block
+BYTES = 1 << 23  # of a block
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +55,22 @@ class Vertices:
                 yield Block(trials, slice(None), np.asarray(stored[..., trials])[self.index, 0, 0].T)
 
     def _of_hdf5(self, path: Path) -> Iterator[Block]:
-        """`betas` is [trials, vertices] to Python, with all trials of a vertex together."""
+        """`betas` is [trials, vertices] to Python."""
         import h5py
 
         with h5py.File(path) as file:
             stored = file["betas"]
             check_shape(stored, (TRIALS, self.count), "betas", path)
-            width = max(1, BYTES // (TRIALS * stored.dtype.itemsize))
-            edges = np.searchsorted(self.index, range(0, self.count + width, width))
-            for first, last in pairwise(edges.tolist()):
-                if first < last:
-                    inside = self.index[first:last]
-                    box = stored[:, inside[0] : inside[-1] + 1]
-                    yield Block(slice(None), slice(first, last), box[:, inside - inside[0]])
+            count = max(1, BYTES // (TRIALS * stored.dtype.itemsize))
+            if is_by_target(stored):
+                for start in range(0, self.size, count):
+                    some = slice(start, min(start + count, self.size))
+                    yield Block(slice(None), some, read_targets(stored, self.index[some, None]))
+                return
+            for start in range(0, self.count, count):  # stored anew in other pieces: a stretch of the mesh at a time
+                some = slice(*np.searchsorted(self.index, [start, start + count]).tolist())
+                if some.start < some.stop:
+                    yield Block(slice(None), some, stored[:, start : start + count][:, self.index[some] - start])
 
 
 def mesh_sizes(files: tuple[Path, ...]) -> tuple[int, int]:

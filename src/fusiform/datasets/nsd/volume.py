@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fusiform.datasets.base import check_shape
 from fusiform.datasets.nsd.betas import Block
+from fusiform.datasets.nsd.chunks import is_by_target, read_targets
 from fusiform.datasets.nsd.design import TRIALS
 from fusiform.datasets.nsd.imaging import opened_image
 from fusiform.errors import LayoutError
 
 __all__ = ["Voxels"]
 
-BYTES = 1 << 25  # of a block
+BYTES = 1 << 23  # of a block
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,9 @@ class Voxels:
                 yield Block(trials, slice(None), np.asarray(stored[..., trials])[i, j, k].T)
 
     def _of_hdf5(self, path: Path) -> Iterator[Block]:
-        """`betas` is [trials, Z, Y, X] to Python, as MATLAB's axes come reversed; all trials of a voxel stand together.
+        """`betas` is [trials, Z, Y, X] to Python, as MATLAB's axes come reversed.
 
-        One read takes the voxels of a row, or of a slice where the file was stored anew in larger pieces.
+        A file that was stored anew in other pieces is read slice by slice.
         """
         import h5py
 
@@ -67,14 +68,18 @@ class Voxels:
             stored = file["betas"]
             check_shape(stored, (TRIALS, *self.shape[::-1]), "betas", path)
             _check_type(stored.dtype, path)
-            by_voxel = stored.chunks is not None and stored.chunks[1:] == (1, 1, 1)
-            for targets in self._groups(by_row=by_voxel):
-                yield Block(slice(None), targets, self._box(stored, self.ijk[targets]))
+            if not is_by_target(stored):
+                for targets in self._slices():
+                    yield Block(slice(None), targets, self._box(stored, self.ijk[targets]))
+                return
+            count = max(1, BYTES // (TRIALS * stored.dtype.itemsize))
+            for start in range(0, self.size, count):
+                some = slice(start, min(start + count, self.size))
+                yield Block(slice(None), some, read_targets(stored, self.ijk[some, ::-1]))
 
-    def _groups(self, by_row: bool) -> list[NDArray[np.int64]]:
-        """Voxels that share k, and perhaps j: positions, a group each."""
-        _, j, k = self.ijk.T
-        _, member = np.unique(k * self.shape[1] + j if by_row else k, return_inverse=True)
+    def _slices(self) -> list[NDArray[np.int64]]:
+        """Voxels that share k: positions, a slice each."""
+        _, member = np.unique(self.ijk[:, 2], return_inverse=True)
         order = np.argsort(member, kind="stable")
         return np.split(order, np.cumsum(np.bincount(member))[:-1])
 
