@@ -10,6 +10,7 @@ import torch
 
 from fusiform.data import ArrayVideo, Recording, Stimuli
 from fusiform.errors import DataError, SettingsError
+from fusiform.features import motion
 from fusiform.features.extract import extract
 from fusiform.features.motion import MotionEnergy
 from fusiform.features.tokens import load_backbone
@@ -34,8 +35,10 @@ def grating(
 
 
 def energies(recording: Recording, **settings: Any) -> dict[str, torch.Tensor]:
+    """layer -> [C, T, grid, grid]"""
     backbone = MotionEnergy(**{"rate": 2.0, "frames": 16.0, **SMALL, **settings})
-    return backbone.get_tokens(backbone.preprocess(recording)[None]).local
+    parts = [piece.rows(backbone.get_tokens(piece.x)).local for piece in backbone.pieces(recording, 1)]
+    return {layer: torch.cat([part[layer] for part in parts]).movedim(1, 0) for layer in parts[0]}
 
 
 def slow_energy(x: np.ndarray, place: tuple[int, int, int], angle: float, hertz: float, rate: float) -> float:
@@ -64,7 +67,7 @@ def slow_energy(x: np.ndarray, place: tuple[int, int, int], angle: float, hertz:
 def test_is_the_plain_formula() -> None:
     x = np.round(np.random.default_rng(0).random((40, 16, 16)) * 255) / 255
     settings = {"size": 16, "scales": 1, "orientations": 3, "grid": 16, "frequencies": [3.0], "rate": 16.0}
-    found = energies(film(x), **settings)["cycles4-3hz"][0].numpy()  # a row per frame, a cell per pixel
+    found = energies(film(x), **settings)["cycles4-3hz"].numpy()  # a row per frame, a cell per pixel
     assert found.shape == (6, 40, 16, 16)
     for place in ((0, 0, 0), (20, 8, 7), (39, 15, 3), (31, 2, 12)):
         for k in range(6):
@@ -76,7 +79,7 @@ def test_is_the_plain_formula() -> None:
 @pytest.mark.parametrize(("cycles", "hertz"), [(8, 2), (16, 4), (8, 4)])
 def test_finds_direction_and_speed(cycles: int, hertz: int, direction: int) -> None:
     found = energies(grating(cycles, 45 * direction, hertz, seconds=2.0, side=64), size=64)
-    middle = {layer: value[0, :, 1:3, 1:3, 1:3].mean((1, 2, 3)) for layer, value in found.items()}  # not the ends
+    middle = {layer: value[:, 1:3, 1:3, 1:3].mean((1, 2, 3)) for layer, value in found.items()}  # not the ends
     assert list(found) == [f"cycles{c}-{f}hz" for c in (8, 16) for f in (0, 2, 4)]
     best = max(middle, key=lambda layer: float(middle[layer].max()))
     assert best == f"cycles{cycles}-{hertz}hz"
@@ -87,8 +90,8 @@ def test_finds_direction_and_speed(cycles: int, hertz: int, direction: int) -> N
 
 def test_what_stays_is_in_the_static_layer_only() -> None:
     found = energies(grating(8, 90, 0.0), grid=2)
-    assert tuple(found["cycles8-0hz"].shape) == (1, 4, 6, 2, 2)
-    assert int(found["cycles8-0hz"][0].mean((1, 2, 3)).argmax()) == 2
+    assert tuple(found["cycles8-0hz"].shape) == (4, 6, 2, 2)
+    assert int(found["cycles8-0hz"].mean((1, 2, 3)).argmax()) == 2
     for layer, value in found.items():
         if not layer.endswith("-0hz"):
             assert float(value.max()) < 2e-3
@@ -99,7 +102,7 @@ def test_uniform_light_has_no_energy_and_flicker_no_direction() -> None:
         assert float(value.max()) < 1e-4
     t, _, x = np.mgrid[:48, :32, :32]
     flicker = 0.5 + 0.4 * np.cos(np.pi / 2 * x) * np.cos(2 * np.pi * 4 * t / 16)
-    right, left = energies(film(flicker))["cycles8-4hz"][0].mean((1, 2, 3))[[0, 4]]
+    right, left = energies(film(flicker))["cycles8-4hz"].mean((1, 2, 3))[[0, 4]]
     assert float(right) == pytest.approx(float(left), rel=0.02)
 
 
@@ -109,7 +112,7 @@ def test_energy_is_when_and_where_the_movement_is() -> None:
     assert video is not None
     moving = video.frames(np.arange(32) / 16)[..., 0] / 255
     values[32:64, 16:, :16] = moving[:, 16:, :16]  # from 2 to 4 s, lower left
-    energy = energies(film(values), grid=2)["cycles8-4hz"][0, 0]  # to the right: [T, 2, 2]
+    energy = energies(film(values), grid=2)["cycles8-4hz"][0]  # to the right: [T, 2, 2]
     assert energy.shape == (12, 2, 2)
     assert set(energy[:, 1, 0].topk(2).indices.tolist()) == {5, 6}
     assert int(energy[5].flatten().argmax()) == 2
@@ -122,7 +125,15 @@ def test_long_films_are_filtered_in_stretches_without_seams() -> None:
     whole = energies(film(values), frequencies=[4.0])
     part = energies(film(values[32:128]), frequencies=[4.0])
     for layer, value in part.items():
-        torch.testing.assert_close(value[:, :, 2:-2], whole[layer][:, :, 6:14], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(value[:, 2:-2], whole[layer][:, 6:14], rtol=1e-4, atol=1e-6)
+
+
+def test_pieces_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).random((83, 32, 32))  # the last row is short
+    whole = energies(film(values))
+    monkeypatch.setattr(motion, "_ROWS", 3)
+    for layer, value in energies(film(values)).items():
+        torch.testing.assert_close(value, whole[layer], rtol=1e-4, atol=1e-6)
 
 
 def test_contract_rows_and_key() -> None:
@@ -150,8 +161,9 @@ def test_frames_are_a_whole_number_per_row() -> None:
     assert backbone.per_row == 22
     assert backbone.frames == pytest.approx(22 / 1.49)
     long = Recording(149.0, video=ArrayVideo(np.zeros((149, 8, 8, 3), np.uint8), 1.0))
-    assert backbone.preprocess(long).shape == (2200, 32, 32)
-    assert backbone.preprocess(Recording(149.1, video=long.video)).shape == (2201, 32, 32)  # a row of one frame
+    assert [len(piece.x[0]) for piece in backbone.pieces(long, 1)] == [22 * (64 + 1), 22 * (36 + 1)]  # a margin each
+    longer = Recording(149.1, video=long.video)
+    assert [len(piece.x[0]) for piece in backbone.pieces(longer, 1)][1] == 22 * (36 + 1) + 1  # and a row of one frame
 
 
 @pytest.mark.parametrize("frequencies", [[], [8.0]])
@@ -162,4 +174,4 @@ def test_refuses_impossible_frequencies(frequencies: list[float]) -> None:
 
 def test_refuses_recordings_without_pictures() -> None:
     with pytest.raises(DataError, match="the recording has no video"):
-        MotionEnergy().preprocess(Recording(3.0))
+        next(MotionEnergy().pieces(Recording(3.0), 1))

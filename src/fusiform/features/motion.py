@@ -1,12 +1,13 @@
 """Motion energy: a model of V1 and MT without weights, the classic baseline of films."""
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -18,10 +19,12 @@ from fusiform.features.gabor import BANDWIDTH, check_pyramid, gabor_filters, pyr
 from fusiform.features.preprocess import Picture, describe
 from fusiform.features.streams import video_of
 from fusiform.features.tokens import Tokens
+from fusiform.features.windows import Piece
 
 __all__ = ["MotionEnergy"]
 
 _AT_ONCE = 32  # frames filtered in time by one matrix product
+_ROWS = 64  # of a piece
 
 
 class MotionEnergy:
@@ -84,19 +87,30 @@ class MotionEnergy:
             "preprocess": describe(self.picture),
         }
 
-    def preprocess(self, recording: Recording) -> Tensor:
-        """[T, size, size] luminance of frames, uint8, `per_row` for each row; the last row may have fewer."""
-        video = video_of(recording)
-        rows = row_count(recording.duration, self.rate)
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Frames [T, H, W, 3] to their luminance [T, size, size], uint8."""
+        small = [self.picture(Image.fromarray(frame))[0] * 255 for frame in frames]
+        return torch.stack(small).round().to(torch.uint8)
+
+    def pieces(self, recording: Recording, batch_size: int) -> Iterator[Piece]:
+        """The frames of a recording, as many rows at once whatever the size of a batch.
+
+        Each piece begins and ends with rows that the filters reach into, and that are left out again.
+        """
+        video, rows = video_of(recording), row_count(recording.duration, self.rate)
         times = row_times(rows * self.per_row, self.frames, start=0.5 / self.frames)
         times = times[: max((rows - 1) * self.per_row + 1, int((times < recording.duration).sum()))]
-        frames = [self._luminance(video.frames(part)) for part in np.array_split(times, rows)]
-        return torch.from_numpy(np.concatenate(frames))
+        margin = math.ceil(self._reach / self.per_row)
+        for first in range(0, rows, _ROWS):
+            low = max(0, first - margin)
+            part = times[low * self.per_row : (first + _ROWS + margin) * self.per_row]
+            x = self.preprocess(video.frames(part))
+            yield Piece(x[None], partial(_own_rows, own=slice(first - low, min(first + _ROWS, rows) - low)))
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """[1, T, size, size] luminance -> a layer per spatial and temporal frequency."""
         kernels = self._kernels.to(x.device)
-        reach = kernels.shape[-1] // 2
+        reach = self._reach
         around = torch.arange(-reach, x.shape[1] + reach, device=x.device).clamp(0, x.shape[1] - 1)
         parts = [
             self._energy(x[0, around[start : min(start + _AT_ONCE, x.shape[1]) + 2 * reach]], kernels)
@@ -106,11 +120,6 @@ class MotionEnergy:
 
     def to(self, device: Any) -> None:
         """Nothing to move: the filters follow their frames."""
-
-    def _luminance(self, frames: Any) -> Any:
-        """[T, H, W, 3] -> [T, size, size], uint8."""
-        small = [self.picture(Image.fromarray(frame))[0] * 255 for frame in frames]
-        return torch.stack(small).round().to(torch.uint8).numpy()
 
     def _energy(self, frames: Tensor, kernels: Tensor) -> dict[str, Tensor]:
         """[T + 2 reach, size, size] -> layer -> [T, C, grid, grid]."""
@@ -138,10 +147,19 @@ class MotionEnergy:
     @cached_property
     def _kernels(self) -> Tensor:
         """[1 + frequencies, 2, taps]: cosine and sine of each frequency; the first pair is a mean and nothing."""
+        seconds = torch.arange(-self._reach, self._reach + 1, dtype=torch.float64) / self.frames
         slowest = BANDWIDTH / self.frequencies[0]
-        reach = math.ceil(3 * slowest * self.frames)
-        seconds = torch.arange(-reach, reach + 1, dtype=torch.float64) / self.frames
         return torch.stack([_kernel(frequency, slowest, seconds) for frequency in (0.0, *self.frequencies)]).float()
+
+    @property
+    def _reach(self) -> int:
+        """Frames before and after its own that a filter sees: three deviations of the slowest."""
+        return math.ceil(3 * BANDWIDTH / self.frequencies[0] * self.frames)
+
+
+def _own_rows(tokens: Tokens, own: slice) -> Tokens:
+    """[1, C, T, grid, grid] of a piece -> [T, C, grid, grid] of its own rows."""
+    return Tokens({layer: value[0].movedim(1, 0)[own] for layer, value in tokens.local.items()}, {})
 
 
 def _kernel(frequency: float, slowest: float, seconds: Tensor) -> Tensor:
@@ -168,8 +186,8 @@ def _filtered(responses: Tensor, kernels: Tensor) -> Tensor:
 def _directions(cosine: Tensor, sine: Tensor) -> Tensor:
     """Temporal filters of both phases, each on spatial pairs [2, T, K, H, W], to the energy [T, 2 K, H, W].
 
-    A grating that drifts along its own angle turns (even, odd) against the clock, so the difference of the crossed
-    products, which turns it back, answers to it, and their sum to what drifts the other way.
+    A grating that drifts along its filter's angle turns even + i odd by exp(i w t). Turned back by exp(-i w t) it stays
+    and adds up; so does what drifts the other way, if turned by exp(i w t).
     """
     (cosine_even, cosine_odd), (sine_even, sine_odd) = cosine, sine
     along = torch.hypot(cosine_even + sine_odd, cosine_odd - sine_even)

@@ -200,7 +200,10 @@ def _import(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as reason:
-        raise UnknownNameError(f"cannot import {attribute!r} from the module {module!r} ({reason})") from reason
+        raise UnknownNameError(
+            f"cannot import {attribute!r} from the module {module!r} ({reason}); wanted module:Class, of a module that "
+            "is installed or whose folder is in PYTHONPATH"
+        ) from reason
 
 
 def checked_tokens(found: Any, size: int, name: str) -> Tokens:
