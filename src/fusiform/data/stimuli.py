@@ -80,7 +80,7 @@ class Stimuli:
     @property
     def ids(self) -> list[str]:
         """Ids in the order of the table."""
-        return [str(name) for name in self.table.index]
+        return [str(name) for name in self.table.index.tolist()]
 
     def load(self, id: str) -> Any:
         """Load one stimulus.

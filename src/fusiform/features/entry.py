@@ -19,7 +19,7 @@ __all__ = ["FORMAT", "MANIFEST", "Entry"]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_REDUCTION = "reduction"
+_BLOCKS, _REDUCTION = "blocks", "reduction"
 
 
 class Entry:
@@ -103,7 +103,7 @@ class Entry:
         Raises:
             StoreError: the disk refuses (nothing half written stays).
         """
-        self.sweep(number)
+        self.sweep([number])
         if not again and self.present([number], whole=not block.skipped):
             return
         try:
@@ -117,9 +117,9 @@ class Entry:
                 "the folder can be written to and the disk has room, then run extract again to go on"
             ) from reason
 
-    def sweep(self, number: int) -> None:
-        """Remove what an interrupted worker of the same share left beside a block's place."""
-        self.place.sweep(_name(number))
+    def sweep(self, numbers: Iterable[int]) -> None:
+        """Remove what interrupted workers of the same share left beside the places of these blocks."""
+        self.place.sweep(_BLOCKS, [_name(number).rpartition("/")[2] for number in numbers])
 
     def features(self, numbers: Iterable[int]) -> Features:
         """The rows of these blocks, read when asked for.
@@ -159,7 +159,7 @@ class Entry:
         Raises:
             StoreError: the disk refuses.
         """
-        self.place.sweep(_REDUCTION)
+        self.place.sweep("", [_REDUCTION])
         if not again and self._fitted.complete([_REDUCTION]):
             return
         try:
@@ -255,7 +255,7 @@ class Entry:
 
 
 def _name(number: int) -> str:
-    return f"blocks/{number:05d}"
+    return f"{_BLOCKS}/{number:05d}"
 
 
 def _is_of(mark: Mapping[str, Any], ids: list[str]) -> bool:

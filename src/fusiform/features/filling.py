@@ -146,8 +146,7 @@ class Job:
         return set(entry.damaged(sorted({*numbers, *also}))) if self.verify else set()
 
     def _missing(self, entry: Entry, numbers: range, damaged: Collection[int]) -> list[int]:
-        for number in numbers:
-            entry.sweep(number)
+        entry.sweep(numbers)
         there = set(entry.present(numbers, whole=not self.forward.loader.skip)).difference(damaged)
         return [number for number in numbers if number not in there]
 

@@ -7,7 +7,7 @@ they are written beside it and renamed into place at once; elsewhere the last on
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,8 @@ class Place(ABC):
             OSError: the disk refuses, or another process has just written that folder.
         """
 
-    def sweep(self, folder: str) -> None:  # noqa: B027  # an address without scratch has none to remove
-        """Remove what an interrupted commit of a folder left beside it."""
+    def sweep(self, folder: str, names: Collection[str]) -> None:  # noqa: B027  # an address without scratch has none
+        """Remove what interrupted commits of folders of these names, all in one folder, left beside them."""
 
 
 class Folder(Place):
@@ -130,9 +130,11 @@ class Folder(Place):
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(data)
 
-    def sweep(self, folder: str) -> None:
+    def sweep(self, folder: str, names: Collection[str]) -> None:
         """See `Place.sweep`."""
-        sweep(self.path / folder)
+        hidden = (name for name in _listed(self.path / folder) if name.startswith("."))
+        for name in {name[1:].partition(".")[0] for name in hidden}.intersection(names):
+            sweep(self.path / folder / name)
 
     def _replace(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
         root, written = self.path / folder, set()
@@ -205,6 +207,10 @@ class Objects(Place):
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+
+def _listed(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []
 
 
 def _bare(path: str) -> str:
