@@ -59,6 +59,34 @@ def test_other_settings_are_listed_and_nothing_is_lost(tmp_path):
     assert Run(aside).summary["alpha"] == 1.0
 
 
+@recipe
+def picky(run, *, dataset, late=False):
+    """Notice a mistyped name before or after it has written something."""
+    if late:
+        (run.folder / "begun").touch()
+    if dataset == "wrong":
+        raise UnknownNameError("unknown dataset 'wrong'")
+    return {"dataset": dataset}
+
+
+def test_a_mistyped_name_does_not_move_the_old_run(tmp_path):
+    folder = tmp_path / "run"
+    picky(dataset="right", out=folder)
+    with pytest.raises(UnknownNameError):
+        picky(dataset="wrong", out=folder, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert Run(folder).summary == {"dataset": "right"}
+
+
+def test_a_run_that_had_begun_keeps_the_old_one_aside(tmp_path):
+    folder = tmp_path / "run"
+    picky(dataset="right", out=folder)
+    with pytest.raises(UnknownNameError):
+        picky(dataset="wrong", late=True, out=folder, overwrite=True)
+    [aside] = [path for path in tmp_path.iterdir() if path != folder]
+    assert Run(aside).summary == {"dataset": "right"}
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(SettingsError, match="not empty and holds no run"):

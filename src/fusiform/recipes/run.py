@@ -28,11 +28,13 @@ class Run:
     """A run folder that exists.
 
     It holds `settings.yaml`, `environment.json`, `log.jsonl` and, once finished, `summary.json`, `report.html` and
-    what the recipe adds (`scores.parquet`, `predictions.zarr`, `figures/`). `fresh` is a folder that was made just now.
+    what the recipe adds (`scores.parquet`, `predictions.zarr`, `figures/`). `fresh` is a folder that was made just now,
+    and `aside` where the run went whose place it took.
     """
 
     folder: Path
     fresh: bool = False
+    aside: Path | None = None
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -89,10 +91,15 @@ class Run:
             zarr.save_array(str(new), values)
 
     def discard_if_bare(self) -> None:
-        """Remove a folder that was made just now if it holds no more than what the run was told."""
+        """Remove a folder that was made just now if it holds no more than what the run was told.
+
+        The run that was moved aside for it comes back: a mistyped name should not cost it its place.
+        """
         bare = {"settings.yaml", "environment.json", "log.jsonl"}
         if self.fresh and {path.name for path in self.folder.iterdir()} <= bare:
             shutil.rmtree(self.folder)
+            if self.aside is not None:
+                shutil.move(self.aside, self.folder)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`; from now on the run counts as finished."""
@@ -111,8 +118,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fal
     Raises:
         SettingsError: the folder holds a run with other settings (they are listed), or something that is no run.
     """
-    if overwrite and (folder / "settings.yaml").is_file():
-        _move_aside(folder)
+    old = _move_aside(folder) if overwrite and (folder / "settings.yaml").is_file() else None
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder} is a file; wanted a folder for the run: choose another --out")
     if folder.exists() and any(folder.iterdir()):
@@ -122,7 +128,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fal
         new.mkdir()
         write_text(new / "settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
         write_json(new / "environment.json", _environment())
-    return Run(folder, fresh=True)
+    return Run(folder, fresh=True, aside=old)
 
 
 def runs_folder() -> Path:
@@ -147,13 +153,14 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     return dict(yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8")))
 
 
-def _move_aside(folder: Path) -> None:
+def _move_aside(folder: Path) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = folder.with_name(f"{folder.name}.{stamp}")
     number = 1
     while aside.exists():
         aside, number = folder.with_name(f"{folder.name}.{stamp}-{number}"), number + 1
     shutil.move(folder, aside)
+    return aside
 
 
 def _environment() -> dict[str, Any]:
