@@ -97,8 +97,9 @@ def test_keeps_the_contract() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"wants a backbone of pictures; this one takes 'recording'"):
         Framewise(Words(vectors=None))
-    with pytest.raises(SettingsError, match="frames=0"):
-        Framewise("pixels", frames=0)
+    for frames in (0, 1.5):
+        with pytest.raises(SettingsError, match=f"frames={frames}; wanted a whole number"):
+            Framewise("pixels", frames=frames)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="rate is 0"):
         Framewise("pixels", rate=0)
     silent = Stimuli("stories", "recording", pd.DataFrame(index=["a"]), lambda id: Recording(3.0))

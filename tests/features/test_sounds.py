@@ -317,6 +317,8 @@ class TestSounds:
         transformers.ViTConfig().save_pretrained(tmp_path)
         with pytest.raises(SettingsError, match=r"of the family 'vit'; wanted a network of sounds"):
             extract(STORIES, HuggingFaceAudio(str(tmp_path)))
+        with pytest.raises(LayoutError, match=r"'no/such-network' has no config.json within reach; wanted a name on"):
+            extract(STORIES, HuggingFaceAudio("no/such-network"))
         with pytest.raises(SettingsError, match=r"windows of 1.0 s, stride 2.0 s"):
             opened("whisper", window=1.0, stride=2.0)
 

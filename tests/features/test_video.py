@@ -184,6 +184,12 @@ class TestSettings:
         ):
             extract(STIMULI, HuggingFaceVideo(str(tmp_path)))
 
+    @pytest.mark.parametrize("family", ["vjepa2", "videomae"])
+    def test_as_a_network_of_pictures(self, family: str, saved: Callable[[str], Path]) -> None:
+        pictures = Stimuli("toys", "image", pd.DataFrame(index=["a"]), lambda id: Image.new("RGB", (SIDE, SIDE)))
+        with pytest.raises(SettingsError, match=r"takes films; wanted pictures: networks of films are brought by hf-v"):
+            extract(pictures, load_backbone(f"hf-image:{saved(family)}"))
+
     def test_recordings_without_video(self, saved: Callable[[str], Path]) -> None:
         stimuli = Stimuli("stories", "recording", pd.DataFrame(index=["a"]), lambda id: Recording(3.0))
         with pytest.raises(DataError, match="stimulus 'a' of 'stories': the recording has no video"):

@@ -44,8 +44,8 @@ class Framewise:
         self.name = f"framewise:{self.backbone.name}"
         if self.backbone.kind != "image":
             raise SettingsError(f"{self.name!r} wants a backbone of pictures; this one takes {self.backbone.kind!r}")
-        if frames < 1:
-            raise SettingsError(f"got frames={frames!r}; wanted one picture per row at least")
+        if frames < 1 or frames % 1:
+            raise SettingsError(f"got frames={frames!r}; wanted a whole number of pictures per row, one at least")
 
     @property
     def revision(self) -> str:

@@ -31,7 +31,10 @@ def model_type_of(source: str, commit: str | None, known: Sequence[str], stimuli
     """
     config = read_json_of(source, commit, "config.json")
     if config is None:
-        raise LayoutError(f"{source!r} has no config.json; wanted a network that save_pretrained wrote")
+        raise LayoutError(
+            f"{source!r} has no config.json within reach; wanted a name on the model hub (which needs a connection "
+            "once) or a local folder that save_pretrained wrote"
+        )
     found = str(config.get("model_type"))
     if found not in known:
         raise SettingsError(

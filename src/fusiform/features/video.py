@@ -82,12 +82,13 @@ class HuggingFaceVideo:
         config, given = self.network.config, self._given_frames
         own: int = getattr(config, _FRAMES[config.model_type])
         tubelet = config.tubelet_size
-        if given is not None and (given < tubelet or given % tubelet or (given != own and config.model_type in _FIXED)):
-            raise SettingsError(
-                f"got frames={given}; {self.name!r} takes "
-                + (f"{own}" if config.model_type in _FIXED else f"a multiple of {tubelet}")
-            )
-        return own if given is None else given
+        if given is None:
+            return own
+        fixed = config.model_type in _FIXED
+        if given < tubelet or given % tubelet or (fixed and given != own):
+            wanted = own if fixed else f"a multiple of {tubelet}"
+            raise SettingsError(f"got frames={given}; {self.name!r} takes {wanted}")
+        return int(given)
 
     @cached_property
     def processing(self) -> Processing:
