@@ -88,6 +88,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vit_plain": lambda: Vit(registers=0, classed=False),
     "pyramid": Pyramid,
     "swin": lambda: Pyramid(channels_last=True),
+    "plain": lambda: nn.Sequential(nn.Conv2d(3, 4, 3)),
 }
 
 
@@ -185,6 +186,11 @@ def test_timm_keeps_the_contract_and_its_key_knows_the_weights(timm: Any) -> Non
 def test_unknown_networks_are_named(timm: Any) -> None:
     with pytest.raises(LayoutError, match=r"cannot load 'timm:vitt' \(RuntimeError: Unknown model \(vitt\)\)"):
         load_backbone("timm:vitt").get_tokens(random_pictures())
+
+
+def test_networks_that_do_not_give_their_blocks_are_refused(timm: Any) -> None:
+    with pytest.raises(SettingsError, match=r"'timm:plain' \(Sequential\) does not give its blocks; .* hook_layers"):
+        load_backbone("timm:plain").get_tokens(random_pictures())
 
 
 class Visual(nn.Module):

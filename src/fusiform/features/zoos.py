@@ -84,6 +84,10 @@ class _Zoo(ABC):
                 f"cannot load {self.name!r} ({type(reason).__name__}: {said}); wanted the name of a network whose "
                 "pretrained weights are in the cache or can be downloaded"
             ) from reason
+        if not hasattr(network, "forward_intermediates"):
+            raise SettingsError(
+                f"{self.name!r} ({type(network).__name__}) does not give its blocks; bring it through hook_layers"
+            )
         return network.float().eval(), processing
 
     @abstractmethod
@@ -103,7 +107,7 @@ class Timm(_Zoo):
     before its classifier. Global tokens are the class token, or the mean over the grid in networks without one.
 
     Args:
-        source: a name that `timm.list_models(pretrained=True)` knows, with or without its tag.
+        source: a name that `timm.list_models(pretrained=True)` knows, with or without its tag; or `hf-hub:NAME`.
     """
 
     def __init__(self, source: str) -> None:
