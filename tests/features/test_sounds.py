@@ -216,6 +216,15 @@ class TestFamilies:
             features, means(family, state, 0.7, np.arange(8) / 10), atol=0.05 * np.abs(state).max()
         )
 
+    def test_half_precision_is_near(self, family: str, saved: Callable[[str], Path], opened: Opened) -> None:
+        short = STORIES.select(["short"])
+        half = HuggingFaceAudio(str(saved(family)), window=1.0, precision="bfloat16")
+        assert {weight.dtype for weight in half.network.parameters()} == {torch.bfloat16}
+        single = opened(family, window=1.0)
+        assert half.settings != single.settings
+        found, wanted = (np.asarray(extract(short, backbone).arrays["block3"]) for backbone in (half, single))
+        assert 0 < np.linalg.norm(found - wanted) < 0.1 * np.linalg.norm(wanted)
+
     def test_keeps_the_contract(self, family: str, opened: Opened) -> None:
         check_backbone(opened(family, window=1.0), STORIES)
 
@@ -319,6 +328,8 @@ class TestSounds:
             extract(STORIES, HuggingFaceAudio(str(tmp_path)))
         with pytest.raises(LayoutError, match=r"'no/such-network' has no config.json within reach; wanted a name on"):
             extract(STORIES, HuggingFaceAudio("no/such-network"))
+        with pytest.raises(SettingsError, match=r"unknown precision 'half'"):
+            HuggingFaceAudio(backbone.source, precision="half")  # type: ignore[arg-type]
         with pytest.raises(SettingsError, match=r"windows of 1.0 s, stride 2.0 s"):
             opened("whisper", window=1.0, stride=2.0)
 

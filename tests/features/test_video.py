@@ -134,6 +134,13 @@ class TestFamilies:
         for layer, values in back.arrays.items():
             np.testing.assert_allclose(values, np.asarray(forth.arrays[layer])[order], atol=1e-5)
 
+    def test_half_precision_is_near(self, family: str, saved: Callable[[str], Path]) -> None:
+        half, single = (HuggingFaceVideo(str(saved(family)), window=1.0, precision=p) for p in ("bfloat16", "float32"))
+        assert {weight.dtype for weight in half.network.parameters()} == {torch.bfloat16}
+        assert half.settings != single.settings
+        found, wanted = (np.asarray(extract(STIMULI, backbone).arrays["block3"]) for backbone in (half, single))
+        assert 0 < np.linalg.norm(found - wanted) < 0.1 * np.linalg.norm(wanted)
+
     def test_keeps_the_contract(self, family: str, saved: Callable[[str], Path]) -> None:
         check_backbone(HuggingFaceVideo(str(saved(family)), window=1.0), STIMULI)
 

@@ -15,8 +15,9 @@ from fusiform.data.timing import checked_rate, row_at
 from fusiform.errors import DataError, SettingsError
 from fusiform.features.checkpoints import check_folder, revision_of
 from fusiform.features.hooks import device_of, evaluating
-from fusiform.features.language_network import name_of
+from fusiform.features.language_network import choose, in_precision, name_of
 from fusiform.features.media_network import SOUNDS, load_extractor, load_part, model_type_of
+from fusiform.features.precision import PRECISIONS, Precision
 from fusiform.features.resampling import Resampled
 from fusiform.features.streams import sound_of
 from fusiform.features.tokens import Tokens
@@ -108,6 +109,7 @@ class HuggingFaceAudio:
         window: seconds that the network hears at once; 30, or what it can, by default.
         stride: seconds of rows that come from one window; half of it by default.
         context: seconds that a window hears before its first row; all that is left by default.
+        precision: that the network computes in; bfloat16 and float16 are meant for GPUs.
         commit: hash, tag or branch on the hub; the latest by default.
     """
 
@@ -120,9 +122,12 @@ class HuggingFaceAudio:
         window: float | None = None,
         stride: float | None = None,
         context: float | None = None,
+        precision: Precision = "float32",
         commit: str | None = None,
     ) -> None:
         check_folder(source)
+        choose("precision", precision, PRECISIONS)
+        self.precision = precision
         self.source, self.commit, self.name = source, commit, name_of(source)
         self.rate = checked_rate(rate)
         self._given = (window, stride, context)
@@ -132,7 +137,7 @@ class HuggingFaceAudio:
     @cached_property
     def network(self) -> Any:
         """The part that hears, loaded when first asked for."""
-        return load_part(self.source, self.commit, self._family.part)
+        return in_precision(load_part(self.source, self.commit, self._family.part), self.precision)
 
     @cached_property
     def extractor(self) -> Any:
@@ -161,7 +166,7 @@ class HuggingFaceAudio:
     def settings(self) -> Mapping[str, Any]:
         """What else decides the numbers."""
         windows = {"window": self.windows.length, "stride": self.windows.stride, "context": self.windows.context}
-        return {"rate": self.rate, **windows, "preprocess": _plain(self.extractor)}
+        return {"rate": self.rate, **windows, "precision": self.precision, "preprocess": _plain(self.extractor)}
 
     def preprocess(self, samples: NDArray[np.float32]) -> Tensor:
         """The samples of a window at the extractor's rate, [n], to what the network takes."""
@@ -177,7 +182,7 @@ class HuggingFaceAudio:
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """[B, ...] of `preprocess` -> local tokens [B, C, N] (or [B, C, N, F]) of every layer, in one pass."""
-        x = x.to(device_of(self.network))
+        x = x.to(device_of(self.network), getattr(torch, self.precision))
         tower = Tower(self.network.get_submodule(self._family.tower), self._unfolded, unit="block")
         with evaluating(self.network), watched([tower]) as found:
             self.network(x)

@@ -15,8 +15,9 @@ from fusiform.data.timing import checked_rate
 from fusiform.errors import SettingsError
 from fusiform.features.checkpoints import check_folder, revision_of
 from fusiform.features.hooks import device_of, evaluating
-from fusiform.features.language_network import name_of
+from fusiform.features.language_network import choose, in_precision, name_of
 from fusiform.features.media_network import FILMS, load_part, load_video_config, model_type_of
+from fusiform.features.precision import PRECISIONS, Precision
 from fusiform.features.preprocess import describe
 from fusiform.features.processing import Processing, processing_of
 from fusiform.features.streams import video_of
@@ -46,6 +47,7 @@ class HuggingFaceVideo:
         stride: seconds of rows that come from one window; half of it by default.
         context: seconds that a window sees before its first row; all that is left by default.
         frames: in a window, spread evenly; as many as the network was made for by default.
+        precision: that the network computes in; bfloat16 and float16 are meant for GPUs.
         commit: hash, tag or branch on the hub; the latest by default.
     """
 
@@ -59,9 +61,12 @@ class HuggingFaceVideo:
         stride: float | None = None,
         context: float | None = None,
         frames: int | None = None,
+        precision: Precision = "float32",
         commit: str | None = None,
     ) -> None:
         check_folder(source)
+        choose("precision", precision, PRECISIONS)
+        self.precision = precision
         self.source, self.commit, self.name = source, commit, name_of(source)
         self.rate, self.windows = checked_rate(rate), Windows.of(window, stride, context)
         self._given_frames = frames
@@ -70,7 +75,7 @@ class HuggingFaceVideo:
     def network(self) -> Any:
         """The part that sees, loaded when first asked for."""
         kind = model_type_of(self.source, self.commit, FILMS, "films")
-        return load_part(self.source, self.commit, _PART.get(kind, ""))
+        return in_precision(load_part(self.source, self.commit, _PART.get(kind, "")), self.precision)
 
     @cached_property
     def frames(self) -> int:
@@ -106,7 +111,8 @@ class HuggingFaceVideo:
     def settings(self) -> Mapping[str, Any]:
         """What else decides the numbers."""
         windows = {"window": self.windows.length, "stride": self.windows.stride, "context": self.windows.context}
-        return {"rate": self.rate, **windows, "frames": self.frames, "preprocess": describe(self.processing)}
+        how = {"frames": self.frames, "precision": self.precision, "preprocess": describe(self.processing)}
+        return {"rate": self.rate, **windows, **how}
 
     def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         """The frames of a window, [F, H, W, 3], to [F, 3, H', W']."""
@@ -118,7 +124,7 @@ class HuggingFaceVideo:
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """[B, F, 3, H, W] -> local tokens [B, C, F / tubelet, H', W'] of every layer, in one pass."""
-        x = x.to(device_of(self.network))
+        x = x.to(device_of(self.network), getattr(torch, self.precision))
         grid = self._grid(x)
         with (
             evaluating(self.network),
