@@ -113,9 +113,9 @@ class Shard:
         data = _bytes(np.ascontiguousarray(values, dtype=np.dtype(self.dtype).newbyteorder("<")))
         last = np.zeros(size, np.uint8)
         last[: len(data) - (count - 1) * size] = data[(count - 1) * size :]
-        packed = [_sealed(data[start : start + size]) for start in range(0, (count - 1) * size, size)]
+        chunks = [*(data[start : start + size] for start in range(0, (count - 1) * size, size)), last]
         places = np.array([(number * self._chunk, self._chunk) for number in range(count)], dtype="<u8")
-        return b"".join([*packed, _sealed(last), _sealed(_bytes(places))])
+        return b"".join(part for chunk in [*chunks, _bytes(places)] for part in (chunk.data, _crc(chunk)))
 
     def _unpack(self, data: bytes, count: int) -> NDArray[Any]:
         """Chunks [count, step, ...], a view on their bytes."""
@@ -131,11 +131,6 @@ class Shard:
 
 def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     return values.reshape(-1).view(np.uint8)
-
-
-def _sealed(data: NDArray[np.uint8]) -> bytes:
-    """Bytes and their CRC32C."""
-    return data.tobytes() + _crc(data)
 
 
 def _crc(data: NDArray[np.uint8]) -> bytes:
