@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from fusiform.data import Recording
 from fusiform.data.timing import row_at
 from fusiform.errors import DataError, LayoutError, SettingsError
 from fusiform.features.language import Words, read_vectors
+from fusiform.features.tokens import load_backbone
 
 
 @pytest.fixture
@@ -148,6 +150,14 @@ def test_exchanged_vectors_are_the_same_ones_dealt_out_anew(story: Recording, ve
         np.testing.assert_array_equal(before[name], after[name])
     assert not np.array_equal(before["vectors"], after["vectors"])
     assert control.settings != plain.settings
+
+
+def test_the_word_rate_is_words_without_meaning(story: Recording) -> None:
+    baseline: Any = load_backbone("word-rate", rate=1.0)
+    found, wanted = layers(baseline, story), layers(Words(1.0, None), story)
+    assert list(found) == ["rate", "length", "duration"]
+    np.testing.assert_array_equal(found["rate"], wanted["rate"])
+    assert found["rate"].sum() == len(story.words)  # at one row a second, words per second are onsets
 
 
 @pytest.mark.parametrize("rate", [0, -1, "abc", float("nan"), float("inf"), True])

@@ -26,6 +26,7 @@ PROCESSORS: list[tuple[str, dict[str, Any]]] = [
     ("ViTImageProcessorPil", {"size": {"height": 32, "width": 32}, "rescale_factor": 1 / 100, "image_mean": [0.1] * 3}),
     ("DeiTImageProcessorPil", {"size": {"height": 40, "width": 40}, "crop_size": {"height": 32, "width": 32}}),
     ("SiglipImageProcessorPil", {"size": {"height": 32, "width": 32}}),
+    ("BlipImageProcessorPil", {"size": {"height": 32, "width": 32}}),
     ("ConvNextImageProcessorPil", {"size": {"shortest_edge": 32}}),
     ("ConvNextImageProcessorPil", {"size": {"shortest_edge": 32}, "crop_pct": 0.7}),
     ("ConvNextImageProcessorPil", {"size": {"shortest_edge": 384}}),

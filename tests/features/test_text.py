@@ -392,6 +392,15 @@ class TestLoading:
         with pytest.raises(LayoutError, match=r"has no config.json"):
             WordsInContext(str(tmp_path))
 
+    def test_a_network_whose_states_are_turned(self, tmp_path: Path) -> None:
+        """XLNet's blocks give [T, B, C], which must not be taken for [B, T, C]."""
+        tokenizer = LANGUAGES["gpt2"][0]()
+        config = transformers.XLNetConfig(d_model=8, n_layer=2, n_head=2, d_inner=8, vocab_size=len(tokenizer))
+        transformers.XLNetModel(config).save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        with pytest.raises(DataError, match=r"a block of .* gives the shape .* tokens; wanted a state for each"):
+            extract(TEXTS, Text(str(tmp_path)))
+
     def test_an_unknown_layer(self, saved: Saved) -> None:
         with pytest.raises(UnknownNameError, match="has no layer 'block4'"):
             extract(TEXTS, Text(saved("bert")), layers=["block4"])

@@ -19,7 +19,7 @@ from fusiform.features.tokens import Tokens
 from fusiform.features.transcripts import spans_of, sum_of_impulses
 from fusiform.files import data_folders
 
-__all__ = ["Vectors", "Words", "read_vectors"]
+__all__ = ["Vectors", "Words", "read_vectors", "word_rate"]
 
 _CURLY = "\u2018\u2019\u201c\u201d\u2013\u2014\u2026"  # quotes, dashes and dots as typesetters write them
 
@@ -96,6 +96,15 @@ class Words:
         if self.source is not None:
             columns += [self.vectors.frequency(plain), self.vectors(plain)]
         return np.column_stack(columns).astype(np.float32)
+
+
+def word_rate(rate: float = 2.0) -> Words:
+    """The baseline below every network of words: how many begin, how long they are, nothing of what they mean.
+
+    Args:
+        rate: rows per second (Hz).
+    """
+    return Words(rate, None)
 
 
 class Vectors:

@@ -62,7 +62,7 @@ class LanguageNetwork:
     def limit(self) -> int | None:
         """Tokens that it may read at once, the frame included; None where there is no limit."""
         limits = [self.tokenizing.limit, _positions(self.network)]
-        return min((limit for limit in limits if limit), default=None)
+        return min((limit for limit in limits if limit and limit > 0), default=None)  # XLNet's -1 says none
 
     @cached_property
     def causal(self) -> bool:
