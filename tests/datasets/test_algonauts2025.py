@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from layouts import algonauts2025 as layout
 
-from fusiform.data import Features, Recording
+from fusiform.data import Features, Recording, Responses
 from fusiform.data.timing import row_times
 from fusiform.datasets import Dataset, load_dataset
 from fusiform.datasets.algonauts2025 import Algonauts2025, stimulus_window
@@ -209,6 +209,9 @@ def test_splits_and_films_are_chosen_by_name(published: Path) -> None:
         Algonauts2025(validation=["friends-s6"])
     with pytest.raises(SettingsError, match="film 'friends-s06' is of the validation and of the test"):
         Algonauts2025(test=["friends-s06"])
+    for films in (5, [5], {"friends-s01": 1}):
+        with pytest.raises(SettingsError, match="wanted a list of names such as"):
+            Algonauts2025(films=films)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"trim is -1; wanted a whole number of volumes"):
         Algonauts2025(trim=-1)
     with pytest.raises(SettingsError, match=r"no film in use has responses here \(ood-wot\)"):
@@ -263,11 +266,12 @@ def test_the_vertex_of_a_parcel_is_near_its_middle(tmp_path: Path) -> None:
     from nilearn.datasets import load_fsaverage
 
     pial = load_fsaverage("fsaverage5")["pial"]
+    surface = {side: np.asarray(pial.parts[side].coordinates) for side in ("left", "right")}
     labels, affine = np.zeros((97, 115, 97), np.int16), np.diag([2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = -96, -132, -78
     chosen = {}
     for first, side in ((1, "left"), (501, "right")):
-        points = np.asarray(pial.parts[side].coordinates)
+        points = surface[side]
         free = range(0, 10_000, 20)
         for number, vertex in zip(range(first, first + 500), free, strict=True):
             voxel = np.rint((points[vertex] - affine[:3, 3]) / 2).astype(int)
@@ -278,8 +282,7 @@ def test_the_vertex_of_a_parcel_is_near_its_middle(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "atlas.nii.gz")  # type: ignore[no-untyped-call]
     space = parcels(tmp_path / "atlas.nii.gz")
     assert space.mesh == "fsaverage5"
-    sides = space.column("hemisphere")
-    found = [np.asarray(pial.parts[side].coordinates)[v] for side, v in zip(sides, space.column("vertex"), strict=True)]
+    found = [surface[side][v] for side, v in zip(space.column("hemisphere"), space.column("vertex"), strict=True)]
     away = np.linalg.norm(np.array(found) - np.array([chosen[number] for number in range(1, 1001)]), axis=1)
     assert np.median(away) < 5  # mm: a voxel's rounding, the vertices' distance, and MNI305 lies aside of MNI152
 
@@ -622,6 +625,30 @@ def test_predictions_in_a_folder_become_a_zip_and_a_zip_is_checked(trusting: Alg
         submit(trusting, folder, phase="oot")
 
 
+def test_what_is_learned_from_films_is_predicted_for_withheld_ones(trusting: Algonauts2025, tmp_path: Path) -> None:
+    """From responses to a submission, as a user goes: the rows of `withheld` pair with features like any others."""
+    from sklearn.linear_model import Ridge
+
+    def described(ids: list[str]) -> Features:
+        index = [(id, start) for id in ids for start in row_times(30, 1 / 1.49)]
+        random = np.random.default_rng(0)
+        return Features(
+            pd.DataFrame(index, columns=["stimulus", "start"]),
+            {"x": random.standard_normal((30 * len(ids), 4))},
+            1 / 1.49,
+        )
+
+    predictions = {}
+    for subject in trusting.subjects:
+        seen = trusting.responses(subject, part="friends")
+        learned = pair(described(sorted(set(seen.samples["stimulus"]))), seen, lags=stimulus_window())
+        model = Ridge().fit(learned.features["x"][:].reshape(len(learned), -1), learned.responses[:])
+        unseen = Responses(np.zeros((len(trusting.withheld(subject)), 1000)), trusting.withheld(subject), seen.space)
+        shown = pair(described(list(counts(subject, "friends-s7"))), unseen, lags=stimulus_window())
+        predictions[subject] = model.predict(shown.features["x"][:].reshape(len(shown), -1))
+    trusting.check_submission(trusting.write_submission(predictions, tmp_path / "x.zip"))
+
+
 def test_a_zip_is_a_pickle_too(published: Path, trusting: Algonauts2025, tmp_path: Path) -> None:
     path = trusting.write_submission(predicted("ood"), tmp_path / "x.zip", "ood")
     with pytest.raises(SettingsError, match="is a pickle"):
@@ -728,6 +755,6 @@ def test_wrong_predictions_are_refused_and_leave_nothing(
     with pytest.raises(DataError, match=words):
         trusting.write_submission({**predictions, "sub-02": wrong(predictions["sub-02"])}, tmp_path / "x.zip", "ood")
     predictions.pop("sub-05")
-    with pytest.raises(LayoutError, match="the predictions lacks 1 of 4 subjects"):
+    with pytest.raises(LayoutError, match="the set of predictions lacks 1 of 4 subjects"):
         trusting.write_submission(predictions, tmp_path / "x.zip", "ood")
     assert not list(tmp_path.iterdir())

@@ -41,7 +41,7 @@ def write(predictions: Mapping[str, Array], wanted: Mapping[str, Size], path: Pa
         LayoutError: a subject is missing, or one too many.
         DataError: predictions have the wrong shape or type, or are not finite.
     """
-    check_names(list(predictions), list(wanted), "the predictions", "subject")
+    check_names(list(predictions), list(wanted), "the set of predictions", "subject")
     with atomic(path) as new, ZipFile(new, "w") as archive:
         for subject, size in wanted.items():
             whole = checked(predictions[subject], (size.pictures, size.left + size.right), repr(subject))

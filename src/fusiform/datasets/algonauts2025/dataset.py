@@ -239,8 +239,11 @@ def _table(segment: str, subject: str, split: str, volumes: int) -> pd.DataFrame
     return pd.DataFrame({"stimulus": segment, "subject": subject, "split": split, "time": row_times(volumes, 1 / TR)})
 
 
-def _films(films: Sequence[str]) -> tuple[str, ...]:
-    return tuple(choose("film", film, FILMS) for film in ([films] if isinstance(films, str) else films))
+def _films(films: object) -> tuple[str, ...]:
+    names = [films] if isinstance(films, str) else films
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(f"films are {films!r}; wanted a list of names such as ['friends-s06', 'movie10-life']")
+    return tuple(choose("film", name, FILMS) for name in names)
 
 
 def _volumes(name: str, value: object) -> int:

@@ -44,8 +44,8 @@ def parcels(atlas: Path | None) -> Space:
     table = _table()
     if atlas is None:
         return Space("schaefer1000", table)
-    middles = _middles(atlas, atlas.stat().st_mtime_ns)
-    table = table.assign(**dict(zip("xyz", middles.T, strict=True)), vertex=_vertices(middles, table["hemisphere"]))
+    middles, vertices = _places(atlas, atlas.stat().st_mtime_ns)
+    table = table.assign(**dict(zip("xyz", middles.T, strict=True)), vertex=vertices)
     return Space("schaefer1000", table, MESH)
 
 
@@ -60,7 +60,16 @@ def _table() -> pd.DataFrame:
 
 
 @lru_cache(maxsize=8)
-def _middles(path: Path, changed: int) -> NDArray[np.float64]:
+def _places(path: Path, changed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Middle [1000, 3] and vertex [1000] of every parcel of an atlas, remembered until the file changes."""
+    middles = _middles(path)
+    vertices = _vertices(middles, _table()["hemisphere"])
+    for places in (middles, vertices):
+        places.setflags(write=False)  # they are shared by all who ask
+    return middles, vertices
+
+
+def _middles(path: Path) -> NDArray[np.float64]:
     """Mean place of the voxels of every parcel, [1000, 3] mm."""
     import nibabel
 
@@ -78,9 +87,7 @@ def _middles(path: Path, changed: int) -> NDArray[np.float64]:
     member = labels[tuple(inside.T)].astype(np.int64) - 1
     places = inside @ affine[:3, :3].T + affine[:3, 3]
     sums = np.stack([np.bincount(member, column, wanted) for column in places.T], axis=1)
-    middles = np.asarray(sums / np.bincount(member, minlength=wanted)[:, None])
-    middles.setflags(write=False)  # it is shared by all who ask
-    return middles
+    return np.asarray(sums / np.bincount(member, minlength=wanted)[:, None])
 
 
 def _vertices(middles: NDArray[np.float64], hemisphere: "pd.Series[str]") -> NDArray[np.int64]:

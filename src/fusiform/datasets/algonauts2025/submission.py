@@ -61,7 +61,7 @@ def write(predictions: Mapping[str, Array], wanted: Mapping[str, Counts], path: 
         LayoutError: a subject is missing, or one too many.
         DataError: predictions have the wrong shape or type, or are not finite.
     """
-    check_names(list(predictions), list(wanted), "the predictions", "subject")
+    check_names(list(predictions), list(wanted), "the set of predictions", "subject")
     packed = {subject: _cut(predictions[subject], counts, subject) for subject, counts in wanted.items()}
     with (
         atomic(path) as new,
