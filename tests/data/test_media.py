@@ -169,9 +169,24 @@ class TestFileVideo:
             video.frames([number / 25])
         assert len(decoded) <= FRAMES + 2
         assert len(seeks) == 1
-        decoded.clear()
-        video.frames([1.0])  # back: from the key frame before, not from the start
-        assert len(decoded) <= 12
+
+    def test_windows_that_overlap_are_decoded_once(self, even: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        decoded = counted(monkeypatch, FileVideo, "_decode")
+        video = FileVideo(even)
+        for start in np.arange(0, 1.2, 0.1):
+            assert number_of(video.frames(start + np.arange(10) / 25)) == [
+                int((start + number / 25) * 25 + 1e-3) for number in range(10)
+            ]
+        assert len(decoded) <= FRAMES + 2
+
+    def test_going_back_starts_at_a_key_frame(self, even: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("fusiform.data.mediafiles._MEMORY", 3 * 32 * 48 * 3 // 2)  # three frames
+        video = FileVideo(even)
+        assert number_of(video.frames(np.arange(FRAMES) / 25)) == list(range(FRAMES))
+        assert len(video._past) == 3
+        decoded = counted(monkeypatch, FileVideo, "_decode")
+        assert number_of(video.frames([1.0])) == [25]
+        assert 0 < len(decoded) <= 12
 
     def test_matroska(self, tmp_path: Path) -> None:
         video = FileVideo(write_video(tmp_path / "film.mkv", [Fraction(i, 25) for i in range(FRAMES)]))
@@ -197,7 +212,8 @@ class TestFileVideo:
         sound, video = FileSound(path), FileVideo(path)
         assert number_of(video.frames([0.0, 1.0, 1.5, 1.99])) == [0, 0, 12, 24]
         np.testing.assert_allclose(sound.samples(0.9, 1.1), np.repeat([0, 1000 / 32768], 800))
-        assert (sound.duration, video.duration) == (pytest.approx(3, abs=0.01), pytest.approx(2, abs=0.05))
+        assert sound.duration == pytest.approx(3, abs=0.01)
+        assert video.duration == pytest.approx(2, abs=0.05)
 
     def test_goes_to_another_process(self, even: Path) -> None:
         video = FileVideo(even)

@@ -1,5 +1,6 @@
 """Video and audio files, decoded as far as they are read, forward from where the last reading ended."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +18,7 @@ __all__ = ["FileSound", "FileVideo", "check_span", "check_times"]
 
 _SLACK = 1.0  # seconds by which a header may promise more than the file holds; codecs round at the end
 _NEAR = 10.0  # seconds ahead up to which decoding on is quicker than looking for a key frame
+_MEMORY = 1 << 28  # bytes of decoded frames that are kept, so that overlapping windows are decoded once
 _KEPT = 120.0  # seconds of sound that stay decoded, so that overlapping windows are read once
 _AHEAD = 10.0  # seconds of sound decoded beyond what is asked for, so that many short readings copy little
 _HOLE = 0.05  # seconds between packets of sound above which they do not adjoin: times are often rounded to 1 ms
@@ -48,10 +50,10 @@ def check_span(start: float, stop: float, duration: float) -> NDArray[np.float64
 
 
 class _Frame(NamedTuple):
-    """A decoded frame, from when it is on screen, and for how long (seconds)."""
+    """A decoded frame, and from when to when it is on screen (seconds)."""
 
     start: float
-    length: float
+    stop: float
     picture: Any
 
 
@@ -123,8 +125,9 @@ class _File:
 class FileVideo(_File):
     """The first video stream of a file, such as `FileVideo("friends_s01e01a.mkv")`; see `media.Video`.
 
-    Frames are placed by their presentation times, so variable rates are right. Reading forward decodes each frame once;
-    reading backward starts at the key frame before.
+    Frames are placed by their presentation times, so variable rates are right. Reading forward decodes each frame once,
+    and the last ones (up to 256 MiB) are kept for windows that overlap; going back further starts at the key frame
+    before.
 
     Args:
         path: of the file.
@@ -140,6 +143,7 @@ class FileVideo(_File):
         super().__init__(path)
         self._shown: _Frame | None = None
         self._next: _Frame | None = None
+        self._past: deque[_Frame] = deque()
         self._decoded: Iterator[Any] = iter(())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -166,14 +170,22 @@ class FileVideo(_File):
 
     def _at(self, time: float) -> NDArray[np.uint8]:
         time = max(0.0, time) + _MICROSECOND  # slack: a frame's own time may be rounded either way
+        frame = next((frame for frame in reversed(self._past) if frame.start <= time < frame.stop), None)
+        height, width = self.size
+        picture = (frame or self._reach(time)).picture.to_ndarray(format="rgb24", width=width, height=height)
+        return np.asarray(picture, dtype=np.uint8)
+
+    def _reach(self, time: float) -> _Frame:
+        """Decode until the frame at a time is the one that is shown."""
         if self._shown is None or not self._shown.start <= time <= self._shown.start + _NEAR:
             self._seek(time)
         while self._next is not None and self._next.start <= time:
+            if self._shown is not None:
+                self._past.append(self._shown._replace(stop=self._next.start))
             self._shown, self._next = self._next, self._decode()
         if self._shown is None:
             raise LayoutError(f"{self.path} holds no frame that can be decoded; it is truncated: get it again")
-        height, width = self.size
-        return np.asarray(self._shown.picture.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
+        return self._shown
 
     def _seek(self, time: float) -> None:
         """Go to the key frame at or before a time; some indices point behind it, then from the start."""
@@ -182,6 +194,7 @@ class FileVideo(_File):
             stream.container.seek(int((target + self._origin) / stream.time_base), stream=stream)
             self._decoded = stream.container.decode(stream)
             self._shown = self._next = None
+            self._past = deque(maxlen=max(1, _MEMORY * 2 // 3 // (self.size[0] * self.size[1])))  # 12 bits a pixel
             self._shown = self._decode()
             self._next = self._decode()
             if self._shown is not None and self._shown.start <= time:
@@ -191,12 +204,13 @@ class FileVideo(_File):
         picture = next(self._decoded, None)
         if picture is None:
             if last := self._next or self._shown:
-                self._check_end(last.start + last.length)
+                self._check_end(last.stop)
             return None
         if picture.time is None:
             raise LayoutError(f"{self.path} does not say when its frames are shown; remux it: ffmpeg -i FILE out.mkv")
         length = float(picture.duration * picture.time_base) if picture.duration else 1 / self.rate
-        return _Frame(picture.time - self._origin, length, picture)
+        start = picture.time - self._origin
+        return _Frame(start, start + length, picture)
 
 
 class FileSound(_File):
