@@ -218,9 +218,7 @@ def test_a_pickle_is_never_opened(root: Path, tmp_path: Path) -> None:
 
     trap = published.array(np.array([Trap()], dtype=object))
     rewrite(root / TRAIN, {"sample000000001.nsdgeneral.npy": trap})
-    with pytest.raises(
-        LayoutError, match=r"sample000000001\.nsdgeneral\.npy' of .* is a pickle, which could run any code"
-    ):
+    with pytest.raises(LayoutError, match=r"sample000000001\.nsdgeneral\.npy' of .* holds a pickled object"):
         MindEye(root=root).responses("subj01")
     assert not (tmp_path / "sprung").exists()
 
@@ -229,7 +227,7 @@ def test_a_pickle_is_never_opened(root: Path, tmp_path: Path) -> None:
     ("member", "content", "said"),
     [
         ("sample000000001.nsdgeneral.npy", published.array(np.eye(3, 10)), r"has \(10,\) voxels; wanted \(11,\)"),
-        ("sample000000001.nsdgeneral.npy", b"not an array", "is (a pickle|damaged)"),
+        ("sample000000001.nsdgeneral.npy", b"not an array", "cannot be read .* damaged or foreign"),
         (
             "sample000000001.nsdgeneral.npy",
             published.array(np.ones((3, 11), "f2")),
@@ -240,7 +238,8 @@ def test_a_pickle_is_never_opened(root: Path, tmp_path: Path) -> None:
             published.array(np.array([73_000])),
             "names the picture 73000; wanted 0 to 72999",
         ),
-        ("sample000000001.coco73k.npy", published.array(np.array(["x"])), "holds no number"),
+        ("sample000000001.coco73k.npy", published.array(np.array(["x"])), "wanted an array of numbers"),
+        ("sample000000001.coco73k.npy", published.array(np.array([])), "holds no number"),
         ("sample000000001.trial.npy", None, r"sample 'sample000000001' of .* has no trial\.npy, but jpg, nsdgeneral"),
         ("sample000000001.jpg", None, "has no jpg or png"),
     ],

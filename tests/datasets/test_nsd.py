@@ -4,6 +4,7 @@ import pickle
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -224,6 +225,32 @@ def test_a_mask_with_an_unknown_label(root: Path) -> None:
         NSD(root=root).responses("subj01")
 
 
+@pytest.mark.parametrize("name", ["streams", "MTL"])
+def test_labels_without_a_table(root: Path, name: str) -> None:
+    """Known atlases keep their published names, others count; a label that the manual does not know is refused."""
+    for path in (root / "nsddata/freesurfer").rglob("*.ctab"):
+        path.unlink()
+    labels = published.mask("streams")
+    path = root / f"nsddata/ppdata/subj01/func1pt8mm/roi/{name}.nii.gz"
+    published.write_volume(path, labels)
+    found = NSD(root=root, region="brain", sessions="1").responses("subj01").space.column(name)
+    wanted = ["", *published.CLASSES["streams"][1:]] if name == "streams" else ["", *map(str, range(1, 8))]
+    assert found.tolist() == [wanted[max(label, 0)] for label in labels[published.brain()]]
+    labels[2, 2, 2] = 9
+    published.write_volume(path, labels)
+    if name == "streams":
+        with pytest.raises(LayoutError, match="holds the label 9, which the data manual does not name"):
+            NSD(root=root).responses("subj01")
+    else:
+        assert NSD(root=root, sessions="1").responses("subj01", rois=["MTL:9"]).space.size == 1
+
+
+def test_a_map_among_the_masks(root: Path) -> None:
+    published.write_volume(root / "nsddata/ppdata/subj01/func1pt8mm/roi/R2.nii.gz", published.volume_ncsnr())
+    with pytest.raises(LayoutError, match=r"R2\.nii\.gz holds numbers that are no labels; move it elsewhere"):
+        NSD(root=root).responses("subj01")
+
+
 def test_a_mask_of_another_shape(root: Path) -> None:
     path = root / "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz"
     published.write_volume(path, published.mask("streams")[:, :, :-1])
@@ -416,12 +443,25 @@ def test_betas_in_hdf5_alone_do_not_say_where_they_are(root: Path) -> None:
 
 
 def test_prepared_files_are_opened_only_when_trusted(prepared: Path) -> None:
-    with pytest.raises(SettingsError, match=r"metadata_sub-01\.npy is a pickled file.*trust_pickle=True"):
+    with pytest.raises(SettingsError, match=r"metadata_sub-01\.npy is a pickle, and .*trust_pickle=True"):
         NSD(root=prepared, space="fsaverage", betas="whole-brain").responses("subj01")
     with pytest.raises(SettingsError, match="lie on fsaverage, not in 'func1pt8mm'"):
         NSD(root=prepared, betas="whole-brain")
     with pytest.raises(MissingDataError, match=r"betas_sub-02\.h5 and metadata_sub-02\.npy were not found"):
         NSD(root=prepared, space="fsaverage", betas="whole-brain", trust_pickle=True).responses("subj02")
+
+
+def test_even_a_trusted_pickle_runs_nothing(prepared: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    np.save(prepared / "metadata_sub-01.npy", np.array({"img_presentation_order": Trap()}, dtype=object))
+    with pytest.raises(
+        LayoutError, match=r"metadata_sub-01\.npy cannot be read .*wanted plain data and numpy arrays only"
+    ):
+        whole_brain(prepared)
+    assert not (tmp_path / "sprung").exists()
 
 
 def whole_brain(root: Path, **settings: object) -> Responses:

@@ -8,6 +8,7 @@ volume, the meshes, the number of sessions and of pictures that are not black.
 """
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import nibabel
@@ -78,7 +79,7 @@ def write_prepared(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shown = design()["shown"][: len(SESSIONS) * TRIALS] - 1  # these count from 0
     seen = np.unique(shown)
-    table = {"img_presentation_order": shown}
+    table: dict[str, Any] = {"img_presentation_order": shown}
     table |= {"test_img_num": seen[::10], "val_img_num": seen[1::10]}
     table["train_img_num"] = np.setdiff1d(seen, np.concatenate([seen[::10], seen[1::10]]))
     for side in ("lh", "rh"):
@@ -97,7 +98,7 @@ def write_prepared(folder: Path) -> None:
 def write_design(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     found = design()
-    content = {name: found[name] for name in ("masterordering", "subjectim", "sharedix")}
+    content: dict[str, Any] = {name: found[name] for name in ("masterordering", "subjectim", "sharedix")}
     content |= {"basiccnt": np.zeros((3, 40)), "stimpattern": np.ones((40, 12, 75))}
     savemat(path, content)
 
@@ -202,18 +203,17 @@ def write_surfaces(betas: Path, session: int) -> None:
             file.create_dataset("betas", data=values.T, chunks=(TRIALS, 1))
 
 
-def write_volume(path: Path, values: NDArray[np.number]) -> None:
+def write_volume(path: Path, values: NDArray[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(values, AFFINE), path)
+    nibabel.save(nibabel.Nifti1Image(values, AFFINE), path)  # type: ignore[no-untyped-call]
 
 
-def write_hemispheres(folder: Path, name: str, sides: list[NDArray[np.number]]) -> None:
+def write_hemispheres(folder: Path, name: str, sides: list[NDArray[Any]]) -> None:
     """MGH files [vertices, 1, 1(, trials)] of the left and the right hemisphere."""
     folder.mkdir(parents=True, exist_ok=True)
     for short, values in zip(("lh", "rh"), sides, strict=True):
-        MGHImage(values.reshape(len(values), 1, 1, *values.shape[1:]), np.eye(4)).to_filename(
-            folder / f"{short}.{name}"
-        )
+        image = MGHImage(values.reshape(len(values), 1, 1, *values.shape[1:]), np.eye(4))  # type: ignore[no-untyped-call]
+        image.to_filename(folder / f"{short}.{name}")
 
 
 def write_table(path: Path, classes: list[str]) -> None:

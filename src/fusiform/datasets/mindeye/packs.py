@@ -152,7 +152,7 @@ def _item(
 
 def _number(member: Member) -> int:
     array = read_array(member)
-    if not array.size or array.dtype.kind not in "iuf":
+    if not array.size:
         raise LayoutError(f"{member.name!r} of {member.tar} holds no number; copy the tar again")
     return int(array.ravel()[0])
 

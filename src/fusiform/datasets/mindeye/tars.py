@@ -12,11 +12,11 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fusiform.datasets.base import reading
+from fusiform.datasets.npy import read_array_of
 from fusiform.errors import LayoutError
 
 __all__ = ["Member", "read_array", "read_picture", "tar_samples"]
@@ -72,15 +72,7 @@ def read_array(member: Member) -> NDArray[Any]:
     Raises:
         LayoutError: it is damaged, or a pickle.
     """
-    content = member.read()
-    try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
-    except ValueError as reason:
-        pickled = "allow_pickle" in str(reason)
-        what = "is a pickle, which could run any code and is never opened" if pickled else f"is damaged ({reason})"
-        raise LayoutError(f"{member.name!r} of {member.tar} {what}; get the tar from its publisher again") from reason
-    except (EOFError, OSError) as reason:
-        raise LayoutError(f"{member.name!r} of {member.tar} is damaged ({reason}); copy the tar again") from reason
+    return read_array_of(io.BytesIO(member.read()), f"{member.name!r} of {member.tar}")
 
 
 def read_picture(member: Member) -> Image.Image:

@@ -1,7 +1,7 @@
 """Regions: atlases whose every label has its name, on the voxels of a volume or the vertices of two hemispheres.
 
-A mask holds -1 outside the cortex, 0 where nothing is labelled, and labels from 1 on; a table beside it
-(`NAME.mgz.ctab`) names them.
+A mask holds -1 outside the cortex, 0 where nothing is labelled, and labels from 1 on; a table (`NAME.mgz.ctab`) names
+them. Where it is not at hand, labels have the names of the data manual, and those of further atlases their numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,13 +47,15 @@ class Atlas:
     """
 
     name: str
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int16]
     names: Mapping[int, str]
 
-    def column(self, index: NDArray[np.int64]) -> NDArray[np.str_]:
+    def column(self, index: NDArray[np.int64]) -> NDArray[np.object_]:
         """Names of the labels of some targets; empty where there is none."""
-        labels = self.labels[index]
-        return np.array(["" if label <= 0 else self.names[int(label)] for label in labels], dtype=np.str_)
+        names = np.full(max(self.names, default=0) + 1, "", dtype=object)
+        for label, name in self.names.items():
+            names[label] = name if label > 0 else ""
+        return np.asarray(names[np.maximum(self.labels[index], 0)])
 
     def mask(self, name: str | None = None) -> NDArray[np.bool_]:
         """[T] where it has that label, or any."""
@@ -76,17 +78,16 @@ def read_atlas(name: str, files: Sequence[Path], table: Path | None, shapes: Seq
     """
     masks = [read_map(path, shape) for path, shape in zip(files, shapes, strict=True)]
     labels = np.concatenate([mask.ravel() for mask in masks])
-    names = _names(table) if table is not None else dict(enumerate(KNOWN.get(name, ()), 1))
-    if not names and set(np.unique(labels).tolist()) <= {-1, 0, 1}:
-        names = {1: name}
-    strange = [label for label in np.unique(labels).tolist() if label > 0 and label not in names]
-    if strange or (labels != np.round(labels)).any():
-        where = table if table is not None else f"{name}.mgz.ctab (which is not here)"
-        what = f"{strange[0]:g}" if strange else "that is no whole number"
+    found = np.unique(labels).tolist()
+    if not all(float(label).is_integer() for label in found):
+        raise LayoutError(f"{files[0]} holds numbers that are no labels; move it elsewhere, or copy the mask again")
+    names = _names(table) if table is not None else _usual_names(name, found)
+    if strange := [label for label in found if label > 0 and label not in names]:
         raise LayoutError(
-            f"{files[0]} holds the label {what}, which {where} does not name; put both from one release side by side"
+            f"{files[0]} holds the label {strange[0]:g}, which {table or 'the data manual'} does not name; take "
+            f"the mask and {name}.mgz.ctab from one release"
         )
-    return Atlas(name, labels.astype(np.int64), names)
+    return Atlas(name, labels.astype(np.int16), names)
 
 
 def read_map(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -132,6 +133,14 @@ def _region(atlases: Mapping[str, Atlas], name: str) -> NDArray[np.bool_]:
 
 def _labels(atlas: Atlas) -> list[str]:
     return list(dict.fromkeys(known for label, known in atlas.names.items() if label > 0))
+
+
+def _usual_names(name: str, found: Sequence[float]) -> dict[int, str]:
+    """Names where there is no table: a mask of one region has its own."""
+    if name in KNOWN:
+        return dict(enumerate(KNOWN[name], 1))
+    labels = [int(label) for label in found if label > 0]
+    return {1: name} if labels == [1] else {label: str(label) for label in labels}
 
 
 def _names(table: Path) -> dict[int, str]:

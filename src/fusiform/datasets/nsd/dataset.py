@@ -65,7 +65,6 @@ class NSD(Sampled):
         title="Natural Scenes Dataset: eight subjects, 70,566 natural scenes, single-trial betas at 7 T",
         licence="NSD Terms and Conditions (data access agreement)",
         cite="Allen et al. 2022, Nature Neuroscience 25, 116-126",
-        bytes=0,
         agreement="https://naturalscenesdataset.org",
     )
     subjects = SUBJECTS

@@ -26,7 +26,7 @@ STIMULI = (
 )
 BETAS = ("nsddata_betas/ppdata/{subject}/{space}/{betas}",)
 REGIONS = ("nsddata/ppdata/{subject}/{space}/roi",)
-LABELS = ("nsddata/freesurfer/{brain}/label",)
+LABELS = "nsddata/freesurfer/{brain}/label"
 SHALLOW_BETAS = ("nsddata_sessions/{subject}",)  # of func1pt8mm, betas_fithrf_GLMdenoise_RR
 SHALLOW_REGIONS = ("nsddata_roi/{subject}", "nsddata_voxels/{subject}")
 SUFFIXES = {True: (".hdf5", ".nii.gz", ".nii"), False: (".mgh", ".mgz", ".hdf5")}  # volumes, surfaces
@@ -88,8 +88,9 @@ class Layout:
 
     def table(self, subject: str, atlas: str) -> Path | None:
         """The names of an atlas's labels, if they are here."""
-        folders = [self.root / one.format(brain=brain) for one in LABELS for brain in (subject, "fsaverage")]
-        return next((path for folder in folders if (path := folder / f"{atlas}.mgz.ctab").is_file()), None)
+        places = [f"{LABELS.format(brain=brain)}/{atlas}.mgz.ctab" for brain in (subject, "fsaverage")]
+        known = [self.root / place for place in (*places, f"nsddata/templates/{atlas}.ctab")]
+        return next((path for path in known if path.is_file()), None)
 
     def betas(self, subject: str, space: str, betas: str) -> Path:
         """Where the betas should be."""
@@ -100,7 +101,7 @@ class Layout:
         return [self.root / one.format(subject=subject, space=space, betas=betas) for one in (*BETAS, *shallow)]
 
     def _labels(self, subject: str, space: str) -> Path:
-        return self.root / LABELS[0].format(brain="fsaverage" if space == "fsaverage" else subject)
+        return self.root / LABELS.format(brain="fsaverage" if space == "fsaverage" else subject)
 
 
 def layout(root: str | Path | None, stimuli_root: str | Path | None) -> Layout:

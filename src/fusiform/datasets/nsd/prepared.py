@@ -1,8 +1,8 @@
 """Betas as the whole_brain_encoder system keeps them: one HDF5 file per subject, and a pickled table beside it.
 
 `betas_sub-01.h5` holds `lh_betas` and `rh_betas`, [trials, 163842] of fsaverage. `metadata_sub-01.npy` holds which
-picture each trial showed, the published split, masks of regions and the ncsnr. It is a pickle, which can run any code
-when it is opened, so it is opened only when the user says to trust it.
+picture each trial showed, the published split, masks of regions and the ncsnr. It is a pickle, so it is opened only
+when the user says to trust it, and then for plain data only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiform.datasets.base import check_shape, reading
+from fusiform.datasets.npy import read_mapping
 from fusiform.datasets.nsd.atlases import Atlas
 from fusiform.datasets.nsd.betas import Block
 from fusiform.datasets.nsd.design import PICTURES
-from fusiform.errors import LayoutError, MissingDataError, SettingsError
+from fusiform.errors import LayoutError, MissingDataError
 
 __all__ = ["Metadata", "Stored", "prepared_files", "read_metadata"]
 
@@ -99,15 +100,10 @@ def read_metadata(path: Path, trust_pickle: bool) -> Metadata:
 
     Raises:
         SettingsError: the user has not said to trust it.
-        LayoutError: something is missing in it, or a picture is out of range.
+        LayoutError: it holds something else than plain data, something is missing in it, or a picture is out of range.
     """
-    if not trust_pickle:
-        raise SettingsError(
-            f"{path} is a pickled file, and opening one can run any code that its maker put in; if you trust where it "
-            "came from, say trust_pickle=True (--dataset-args trust_pickle=true)"
-        )
+    content = read_mapping(path, trust_pickle)
     with reading(path):
-        content: dict[str, Any] = np.load(path, allow_pickle=True).item()
         shown = _pictures(content["img_presentation_order"], "img_presentation_order", path)
         split = {int(one): name for key, name in SPLITS.items() for one in _pictures(content[key], key, path)}
         sides = [{name: np.asarray(mask) for name, mask in content[f"{side}_rois"].items()} for side in ("lh", "rh")]
@@ -131,5 +127,5 @@ def _regions(sides: list[dict[str, NDArray[Any]]], sizes: tuple[int, int], path:
         masks = [side.get(name, np.zeros(size, dtype=bool)) for side, size in zip(sides, sizes, strict=True)]
         for mask, size in zip(masks, sizes, strict=True):
             check_shape(mask, (size,), f"the region {name!r}", path)
-        atlases[name] = Atlas(name, np.concatenate(masks).astype(np.int64), {1: name})
+        atlases[name] = Atlas(name, np.concatenate(masks).astype(np.int16), {1: name})
     return atlases
