@@ -130,6 +130,18 @@ def test_tokens_stand_in_the_published_order(network: Any, pictures: int, second
     np.testing.assert_allclose(seen, np.repeat(seconds * (np.arange(pictures)[:, None] + [0, 1]), 6, axis=0))
 
 
+@pytest.mark.parametrize("count", [16_000, 31_937, 100])
+def test_spectrograms_are_those_of_long_padding(folder: Path, count: int) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, count).astype(np.float32)
+    ears = transformers.WhisperFeatureExtractor.from_pretrained(folder)
+    wanted = ears(samples, sampling_rate=RATE, padding="max_length", return_attention_mask=True, return_tensors="pt")
+    found = Thinker(str(folder), "float32", None).spectrogram(samples)
+    frames = int(wanted["attention_mask"].sum())
+    assert int(found["feature_attention_mask"].sum()) == frames
+    ours, theirs = found["input_features"][..., :frames], wanted["input_features"][..., :frames]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
 def test_one_sense_alone_has_its_own_marks(network: Any) -> None:
     assert media_layout(network.config, (2, 2), 1.0, 0).ids.tolist() == [43, 42, 42, 42, 42, 44]
     assert media_layout(network.config, (0, 0), 1.0, 2).after([1, 2]).ids.tolist() == [1, 2, 45, 40, 40, 46]
@@ -333,6 +345,17 @@ def test_every_setting_changes_rows_and_key(folder: Path, change: dict[str, Any]
     assert plain_one.settings != changed.settings  # type: ignore[attr-defined]
     count = min(len(first), len(second))
     assert np.abs(first[:count] - second[:count]).max() > 1e-5
+
+
+@pytest.mark.parametrize("change", [{"image_mean": [0.5, 0.5, 0.5]}, {"hop_length": 320}])
+def test_the_key_knows_how_it_sees_and_hears(folder: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | change))
+    one, other = (load_backbone(f"omni:{place}") for place in (folder, tmp_path))
+    assert one.settings != other.settings  # type: ignore[attr-defined]
+    assert one.revision == other.revision  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("sense", ["video", "sound"])

@@ -96,7 +96,7 @@ class Omni:
             **{name: getattr(self, name) for name in ("rate", "frames", "pixels", "words", "instruction", "tokens")},
             **{name: getattr(self.windows, name) for name in ("length", "stride", "context")},
             "precision": self.thinker.precision,
-            "preprocess": describe(self.thinker.eyes),
+            "preprocess": {"pictures": describe(self.thinker.eyes), "sound": self.thinker.hearing},
         }
 
     def to(self, device: Any) -> None:

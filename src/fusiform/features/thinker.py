@@ -64,12 +64,14 @@ class Thinker:
     @cached_property
     def eyes(self) -> Processing:
         """How pictures are resized, scaled and normalised; their size depends on the film."""
-        file = load_processing_config(self.source, self.commit) or {}
-        asked: dict[str, Any] = {
-            key: file[key] for key in ("resample", "rescale_factor", "image_mean", "image_std") if key in file
-        }
+        asked = self._asked("resample", "rescale_factor", "image_mean", "image_std")
         source = "preprocessor_config.json" if asked else "default of Qwen2VL"
         return replace(processing_of(asked, "clip"), source=source, fit="stretch", size=None, crop=None)
+
+    @property
+    def hearing(self) -> dict[str, Any]:
+        """What the file says of spectrograms: for the key of a store, since no weight holds it."""
+        return self._asked("feature_size", "sampling_rate", "n_fft", "hop_length", "dither")
 
     @cached_property
     def ears(self) -> Any:
@@ -83,6 +85,11 @@ class Thinker:
                 "weights"
             ) from reason
 
+    def _asked(self, *keys: str) -> dict[str, Any]:
+        """Some settings of `preprocessor_config.json`, as far as it has them."""
+        file = load_processing_config(self.source, self.commit) or {}
+        return {key: file[key] for key in keys if key in file}
+
     def resized(self, frames: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
         """[F, H, W, 3] -> [F, h, w, 3]: as large as `pixels` allows, in whole tokens."""
         vision = self.network.config.vision_config
@@ -91,11 +98,16 @@ class Thinker:
         return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), method)) for frame in frames])
 
     def spectrogram(self, samples: NDArray[np.float32]) -> dict[str, Tensor]:
-        """[n] samples at 16 kHz to what the ears take; it is padded, and a mask says where it ends."""
+        """[n] samples at 16 kHz to what the ears take; it is padded, and a mask says where it ends.
+
+        A second of silence gives the same numbers as the five minutes that the published processor pads to.
+        """
+        hop = self.ears.hop_length
         found = self.ears(
             samples,
             sampling_rate=HEARD_AT,
             padding="max_length",
+            max_length=-(-len(samples) // hop) * hop + HEARD_AT,
             truncation=False,
             return_attention_mask=True,
             return_tensors="pt",
