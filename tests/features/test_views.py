@@ -135,3 +135,14 @@ class TestPairs:
         index = found.index.iloc[[0, 2, 1, 3, 4, 5, 6, 7]].reset_index(drop=True)
         with pytest.raises(AlignmentError, match="views of pictures are not 0 to 1 for each"):
             pair(Features(index, found.arrays), responses)
+
+    def test_samples_of_what_was_skipped_say_why(self, pictures: Pictures, responses: Responses) -> None:
+        def load(id: str) -> Image.Image:
+            if id == "im2":
+                raise OSError("truncated")
+            return pictures(4).loader(id)
+
+        with pytest.warns(UserWarning, match="1 of 4"):
+            found = extract(Stimuli("toys", "image", pictures(4).table, load), Pixels(4), on_error="skip")
+        with pytest.raises(AlignmentError, match=r"2 of 3 samples .*1 of them would not load, im2: OSError: truncated"):
+            pair(found, responses)

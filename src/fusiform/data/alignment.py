@@ -63,7 +63,7 @@ class Reach:
         if not known.is_unique:
             raise AlignmentError(f"stimulus {known[known.duplicated()][0]!r} has several feature rows but no rate")
         index = known.get_indexer(pd.Index(_ids(samples)))
-        _check_found(index >= 0, samples)
+        _check_found(index >= 0, samples, features)
         views = np.arange(_views(features))  # all of a picture: their mean is taken, as over a window
         return np.asarray(index[:, None, None] * len(views) + views, dtype=np.int64)
 
@@ -128,18 +128,20 @@ def _extents(
     """First and last feature row and the onset of the first, of the stimulus of each sample, [N, 1, 1] each."""
     table = features.index.assign(row=np.arange(len(features))).groupby(_ids(features.index), sort=False)
     extent = table.agg(first=("row", "min"), last=("row", "max"), onset=("start", "min")).reindex(_ids(samples))
-    _check_found(extent["first"].notna().to_numpy(), samples)
+    _check_found(extent["first"].notna().to_numpy(), samples, features)
     first, last = (extent[name].to_numpy().astype(np.int64)[:, None, None] for name in ("first", "last"))
     return first, last, extent["onset"].to_numpy(np.float64)[:, None, None]
 
 
-def _check_found(found: NDArray[np.bool_], samples: pd.DataFrame) -> None:
+def _check_found(found: NDArray[np.bool_], samples: pd.DataFrame, features: Features) -> None:
     if found.all():
         return
     missing = samples["stimulus"].to_numpy()[~found]
     names = list(dict.fromkeys(map(str, missing)))
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    skipped = [name for name in names if name in features.skipped]
+    why = f"{len(skipped)} of them would not load, {skipped[0]}: {features.skipped[skipped[0]]}; " if skipped else ""
     raise AlignmentError(
-        f"{len(missing)} of {len(samples)} samples have no features ({len(names)} stimuli: {shown}); "
+        f"{len(missing)} of {len(samples)} samples have no features ({len(names)} stimuli: {shown}); {why}"
         "extract features for them, or select the samples that have some"
     )
