@@ -161,6 +161,25 @@ class TestSeries:
         np.testing.assert_array_equal(read(scans).values, before)
 
 
+def test_blocks_of_targets_change_nothing(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("lss", "window"):
+        whole = np.asarray(read(scans, method=method).values)
+        monkeypatch.setattr("fusiform.datasets.folder.dataset.BLOCK", 2000)
+        np.testing.assert_allclose(read(scans, method=method).values, whole, atol=1e-5)
+        monkeypatch.undo()
+
+
+def test_sessions_are_told_apart(scans: Path) -> None:
+    for folder in (scans / "sub-01", scans / "derivatives/fmriprep/sub-01"):
+        (folder / "ses-a").mkdir()
+        (folder / "func").rename(folder / "ses-a/func")
+        for path in (folder / "ses-a/func").iterdir():
+            path.rename(path.with_name(path.name.replace("sub-01_", "sub-01_ses-a_")))
+    responses = read(scans, zscore=False)
+    assert agreement(responses) > 0.9999
+    assert set(responses.samples["session"]) == {"a"}
+
+
 def test_entities_are_read_from_names() -> None:
     name = "sub-01_ses-a_task-x_run-2_space-MNI_res-2_desc-preproc_bold.nii.gz"
     assert entities(name) == {

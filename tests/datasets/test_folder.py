@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from layouts import algonauts2025
 from layouts import folder as layout
 
 from fusiform.data import Responses
@@ -119,6 +120,33 @@ class TestArrays:
         assert responses.space.column("vertex").tolist() == [0, 1, 2, 3, 0, 1]
         assert responses.space.column("hemisphere").tolist() == ["left"] * 4 + ["right"] * 2
 
+    def test_two_hemispheres_of_freesurfer(self, mine: Path) -> None:
+        for side, values in (("lh", layout.betas(0)[:, :4]), ("rh", layout.betas(0)[:, 4:])):
+            volume = values.T.reshape(values.shape[1], 1, 1, len(values))
+            nibabel.save(nibabel.freesurfer.MGHImage(volume, np.eye(4)), mine / f"sub-01/{side}.mgh")
+        old, new = 'files: "{subject}/betas.npy"', 'left: "{subject}/lh.mgh"\n  right: "{subject}/rh.mgh"'
+        np.testing.assert_array_equal(edit(mine, (old, new)).responses("sub-01").values, layout.betas(0))
+
+    def test_one_hemisphere_alone(self, mine: Path) -> None:
+        responses = edit(mine, ("  files:", "  right:")).responses("sub-01")
+        np.testing.assert_array_equal(responses.values, layout.betas(0))
+        assert set(responses.space.column("hemisphere")) == {"right"}
+
+    def test_grayordinates(self, mine: Path) -> None:
+        from nibabel.cifti2 import BrainModelAxis, ScalarAxis
+
+        brain = BrainModelAxis.from_surface(np.arange(4), 4, name="cortex_left")
+        brain += BrainModelAxis.from_mask(np.ones((2, 1, 1), dtype=bool), affine=AFFINE, name="thalamus_right")
+        image = nibabel.Cifti2Image(layout.betas(0), (ScalarAxis([f"beta{number}" for number in range(36)]), brain))
+        nibabel.save(image, mine / "sub-01/betas.dscalar.nii")
+        (mine / "areas.csv").unlink()
+        old = "atlases:\n  areas: {table: areas.csv, column: area}\n"
+        dataset = edit(mine, ("betas.npy", "betas.dscalar.nii"), (old, ""))
+        np.testing.assert_array_equal(dataset.responses("sub-01").values, layout.betas(0))
+        part = dataset.responses("sub-01", rois=["thalamus right"])
+        assert part.space.column("x").tolist() == [0, 2]
+        check_dataset(dataset, subjects=["sub-01"])
+
     def test_an_array_of_a_mesh_is_left_then_right(self, mine: Path) -> None:
         space = edit(mine, ("responses:", "responses:\n  mesh: fsaverage5")).responses("sub-01").space
         assert space.column("hemisphere").tolist() == ["left"] * 3 + ["right"] * 3
@@ -215,6 +243,16 @@ class TestOtherStimuli:
         recording = dataset.stimuli().load("story")
         assert recording.duration == pytest.approx(2.0, abs=0.1)
         assert recording.words.to_dict("list") == {"text": ["a", "b"], "start": [0.1, 0.9], "stop": [0.5, 1.0]}
+
+    def test_films_have_picture_and_sound(self, mine: Path) -> None:
+        pytest.importorskip("av")
+        algonauts2025._film(mine / "film.mkv", 4.0)
+        pd.DataFrame({"stimulus": ["film"], "file": ["film.mkv"]}).to_csv(mine / "films.csv", index=False)
+        old = "stimuli:\n  table: stimuli.tsv\n  id: picture\n  folder: pictures"
+        recording = edit(mine, (old, "stimuli: {table: films.csv, kind: film}")).stimuli("films").load("film")
+        assert recording.duration == pytest.approx(4.0, abs=0.1)
+        assert recording.video.frames([0.0, 3.9]).mean(axis=(1, 2, 3)).tolist() == pytest.approx([0, 239], abs=6)
+        assert recording.sound.rate == 8000
 
 
 def rewrite(file: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fusiform.data import Array, Space
 from fusiform.datasets.base import reading
+from fusiform.datasets.nsd.imaging import opened_image
 from fusiform.errors import LayoutError, MissingDataError
 
 __all__ = [
@@ -163,12 +164,19 @@ def read_surface(path: Path, key: str | None = None, transpose: bool = False) ->
     """One hemisphere of a `.gii`, `.mgh`, `.npy` or `.h5` file, [rows, vertices]."""
     if path.suffix in (".npy", ".h5", ".hdf5"):
         return read_array(path, key, transpose)
+    if path.suffix in (".mgh", ".mgz"):
+        return _mgh(path)
     image = load_image(path)
     with reading(path, THEN):
-        if path.suffix == ".gii":
-            return np.stack([np.asarray(one.data, dtype=np.float32) for one in image.darrays])
-        values = np.asarray(image.dataobj, dtype=np.float32)  # mgh: [V, 1, 1] or [V, 1, 1, rows]
-        return np.ascontiguousarray(values.reshape(len(values), -1).T)
+        return np.stack([np.asarray(one.data, dtype=np.float32) for one in image.darrays])
+
+
+def _mgh(path: Path) -> NDArray[np.float32]:
+    """[V, 1, 1] or [V, 1, 1, rows] as [rows, V]."""
+    _check_there(path)
+    with reading(path, THEN), opened_image(path) as image:
+        values = np.asarray(image.dataobj, dtype=np.float32)
+    return np.ascontiguousarray(values.reshape(len(values), -1).T)
 
 
 def join_sides(name: str, mesh: str | None, left: Sequence[Array], right: Sequence[Array]) -> Measured:

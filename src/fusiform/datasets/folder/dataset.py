@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Array, Responses, Space, Stimuli
+from fusiform.data.spread import standardise
 from fusiform.datasets.base import Card, Sampled, choose
 from fusiform.datasets.folder.arrays import Measured, join_sides, read_array, read_cifti, read_surface, read_volumes
 from fusiform.datasets.folder.description import Description, Fmriprep, ResponseFiles, read_description
@@ -143,7 +144,7 @@ class Folder(Sampled):
             if space is not None and here.size != space.size:
                 raise LayoutError(f"{scan.name} has {here.size} targets; wanted {space.size}, as the runs before it")
             rows, table = run_samples(self.description, about, scan, volumes, known)
-            values.append(rows.astype(np.float32))
+            values.append(rows)
             tables.append(table.assign(**_labels(scan)))
             space = here
         assert space is not None
@@ -214,28 +215,33 @@ def _matrices(description: Description, about: ResponseFiles, arrays: Sequence[A
 
 def run_samples(
     description: Description, about: Fmriprep, scan: Scan, volumes: NDArray[Any], known: dict[str, str]
-) -> tuple[NDArray[np.float64], pd.DataFrame]:
-    """Samples of one run by the method asked for, [N, V], and what each is."""
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """Samples of one run by the method asked for, [N, V], and what each is; some targets are worked on at a time."""
     times, _ = scan_times(scan, len(volumes))
     regressors = nuisance(times, read_confounds(scan, about.confounds, len(volumes)), about.high_pass)
     events = read_events(description, about, scan, known)
-    whole = volumes.astype(np.float64)
-    if about.method in ("lss", "lsa"):
-        betas = single_trials(whole, times, events, regressors, about.method)
-        scale = np.where(whole.mean(0) > 0, whole.mean(0), 1.0)
-        return (_standardised(betas) if about.zscore else 100 * betas / scale), events[["stimulus"]]
-    cleaned = clean(whole, regressors, about.zscore)
-    if about.method == "window":
-        window = float(about.window[0]), float(about.window[1])
-        return window_means(cleaned, times, events["onset"].to_numpy(), window), events[["stimulus"]]
     rows, shown = volumes_shown(times, events, about.tail)
-    return cleaned[rows], shown
+
+    def samples(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if about.method in ("lss", "lsa"):
+            return _scaled(single_trials(values, times, events, regressors, about.method), values, about.zscore)
+        cleaned = clean(values, regressors, about.zscore)
+        if about.method == "series":
+            return cleaned[rows]
+        return window_means(cleaned, times, events["onset"].to_numpy(), (about.window[0], about.window[1]))
+
+    blocks = np.array_split(np.arange(volumes.shape[1]), 1 + volumes.size // BLOCK)
+    found = [samples(volumes[:, block].astype(np.float64)).astype(np.float32) for block in blocks]
+    return np.concatenate(found, axis=1), shown if about.method == "series" else events[["stimulus"]]
 
 
-def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    from fusiform.data.spread import standardise
+BLOCK = 1 << 24  # numbers of a run that are worked on at a time, in float64
 
-    return standardise(values, values)
+
+def _scaled(betas: NDArray[np.float64], values: NDArray[np.float64], zscore: bool) -> NDArray[np.float64]:
+    """Betas of one run with zero mean and unit deviation, or in percent of the run's mean."""
+    mean = values.mean(axis=0)
+    return standardise(betas, betas) if zscore else 100 * betas / np.where(mean > 0, mean, 1.0)
 
 
 def _labels(scan: Scan) -> dict[str, Any]:

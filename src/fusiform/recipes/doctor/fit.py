@@ -12,6 +12,7 @@ from fusiform.features.extract import extract
 from fusiform.features.gabor import Gabor
 from fusiform.features.image import Pixels
 from fusiform.features.language import Words
+from fusiform.features.mel import LogMel
 from fusiform.features.tokens import Backbone
 from fusiform.models.ridge import RidgeCV
 from fusiform.pairs import pair
@@ -58,9 +59,11 @@ def _backbones(stimuli: Stimuli) -> list[Backbone]:
     if stimuli.kind != "recording":
         return []
     recording: Recording = stimuli.load(stimuli.ids[0])
-    if len(recording.words):
-        return [Words(vectors=None)]
-    return [Tracks(name, track.rate, track.hemodynamic) for name, track in list(recording.tracks.items())[:1]]
+    found: list[Backbone] = [
+        Tracks(name, track.rate, track.hemodynamic) for name, track in list(recording.tracks.items())[:1]
+    ]
+    found += [Words(vectors=None)] if len(recording.words) else []
+    return found + ([LogMel()] if recording.sound is not None else [])
 
 
 def _fit(stimuli: Stimuli, responses: Responses, backbone: Backbone, device: str) -> Finding:
