@@ -18,7 +18,7 @@ __all__ = ["FileSound", "FileVideo", "check_span", "check_times"]
 
 _SLACK = 1.0  # seconds by which a header may promise more than the file holds; codecs round at the end
 _NEAR = 10.0  # seconds ahead up to which decoding on is quicker than looking for a key frame
-_MEMORY = 1 << 28  # bytes of decoded frames that are kept, so that overlapping windows are decoded once
+_FRAMES, _MEMORY = 512, 1 << 28  # decoded frames that are kept for windows that overlap, and bytes of them, at most
 _KEPT = 120.0  # seconds of sound that stay decoded, so that overlapping windows are read once
 _AHEAD = 10.0  # seconds of sound decoded beyond what is asked for, so that many short readings copy little
 _HOLE = 0.05  # seconds between packets of sound above which they do not adjoin: times are often rounded to 1 ms
@@ -126,7 +126,7 @@ class FileVideo(_File):
     """The first video stream of a file, such as `FileVideo("friends_s01e01a.mkv")`; see `media.Video`.
 
     Frames are placed by their presentation times, so variable rates are right. Reading forward decodes each frame once,
-    and the last ones (up to 256 MiB) are kept for windows that overlap; going back further starts at the key frame
+    and the last 512 (or 256 MiB) are kept for windows that overlap; going back further starts at the key frame
     before.
 
     Args:
@@ -170,7 +170,8 @@ class FileVideo(_File):
 
     def _at(self, time: float) -> NDArray[np.uint8]:
         time = max(0.0, time) + _MICROSECOND  # slack: a frame's own time may be rounded either way
-        frame = next((frame for frame in reversed(self._past) if frame.start <= time < frame.stop), None)
+        past = reversed(self._past) if self._shown is not None and time < self._shown.start else ()
+        frame = next((frame for frame in past if frame.start <= time < frame.stop), None)
         height, width = self.size
         picture = (frame or self._reach(time)).picture.to_ndarray(format="rgb24", width=width, height=height)
         return np.asarray(picture, dtype=np.uint8)
@@ -194,7 +195,8 @@ class FileVideo(_File):
             stream.container.seek(int((target + self._origin) / stream.time_base), stream=stream)
             self._decoded = stream.container.decode(stream)
             self._shown = self._next = None
-            self._past = deque(maxlen=max(1, _MEMORY * 2 // 3 // (self.size[0] * self.size[1])))  # 12 bits a pixel
+            fitting = _MEMORY * 2 // 3 // (self.size[0] * self.size[1])  # 12 bits a pixel
+            self._past = deque(maxlen=min(_FRAMES, max(1, fitting)))
             self._shown = self._decode()
             self._next = self._decode()
             if self._shown is not None and self._shown.start <= time:
