@@ -116,7 +116,8 @@ def test_contract_rows_and_key() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"bands": 0}, SettingsError, "wanted a band at least"),
+        ({"bands": 0}, SettingsError, "wanted a whole number of bands"),
+        ({"bands": 2.5}, SettingsError, "wanted a whole number of bands"),
         ({"lowest": 900, "highest": 800}, SettingsError, "0 <= lowest < highest"),
         ({"hop": 0.03}, SettingsError, "the hop does not exceed the window"),
         ({"bands": 200}, SettingsError, "no frequency of a frame of 0.025 s falls into band 0"),
