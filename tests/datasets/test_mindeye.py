@@ -331,7 +331,7 @@ def remote(server: Server, **settings: Any) -> MindEye:
     return MindEye(root=address, subjects=["subj01"], **settings)
 
 
-@pytest.mark.parametrize("layout", ["webdataset_avg_split", "mindeye2"])
+@pytest.mark.parametrize("layout", ["webdataset_avg_split", "webdataset", "mindeye2"])
 def test_an_address_gives_what_the_disk_gives_and_is_asked_once(root: Path, server: Server, layout: str) -> None:
     far, near = remote(server, layout=layout, i_have_agreed=True), MindEye(root=root, layout=layout)
     found, wanted = far.responses("subj01"), near.responses("subj01")
@@ -341,6 +341,10 @@ def test_an_address_gives_what_the_disk_gives_and_is_asked_once(root: Path, serv
     assert far.stimuli().load(picture).tobytes() == near.stimuli().load(picture).tobytes()
     asked = [path for path in server.asked if (root / path.lstrip("/")).is_file()]
     assert len(asked) == len(set(asked)) > 2
+    server.status = 500  # what was fetched is whole: the server is needed no more
+    np.testing.assert_array_equal(
+        remote(server, layout=layout, i_have_agreed=True).responses("subj01").values, found.values
+    )
 
 
 def test_an_address_needs_agreement(server: Server) -> None:
@@ -354,6 +358,13 @@ def test_a_server_that_refuses(server: Server, status: int, said: str) -> None:
     server.status = status
     with pytest.raises(FetchError, match=f"could not be fetched .*{said}.*check the address"):
         remote(server, i_have_agreed=True).responses("subj01")
+
+
+def test_a_mistyped_address_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    with pytest.raises(MissingDataError, match="no tar of subj01 was found at http"):
+        remote(server, i_have_agreed=True).responses("subj01")
+    assert not (tmp_path / "cache" / "mindeye").exists()
 
 
 def test_a_transfer_that_breaks_off_leaves_nothing(server: Server, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ repeats, padded to three; `num_uniques` says how many are real.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -159,13 +160,17 @@ def _number(member: Member) -> int:
 
 def _namer(folder: Folder, pack: str, subject: str) -> Callable[[Mapping[str, Member], int], str]:
     """How a sample's stimulus is named: by its own number, by that of its trial, or by the bytes of its picture."""
-    path = folder.file(INDICES) or folder.file(f"{pack}/{INDICES}")
-    pictures = None if path is None else _indices(path, subject)
+
+    @cache
+    def numbered() -> tuple[Path | None, NDArray[np.int64]]:
+        path = folder.file(INDICES) or folder.file(f"{pack}/{INDICES}")
+        return path, np.empty(0, dtype=np.int64) if path is None else _indices(path, subject)
 
     def name_of(members: Mapping[str, Member], trial: int) -> str:
         if "coco73k.npy" in members:
             return _id(_number(members["coco73k.npy"]), members["coco73k.npy"].tar)
-        if pictures is not None and 0 <= trial < len(pictures):
+        path, pictures = numbered()
+        if 0 <= trial < len(pictures):
             return _id(int(pictures[trial]), path)
         return _digest(members)
 

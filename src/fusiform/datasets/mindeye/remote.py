@@ -6,8 +6,10 @@ all of it has come.
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
@@ -15,7 +17,7 @@ from urllib.request import Request, urlopen
 
 from fusiform.datasets.base import is_remote
 from fusiform.errors import FetchError, LayoutError, SettingsError
-from fusiform.files import atomic, cache_folder
+from fusiform.files import atomic, cache_folder, write_text
 
 __all__ = ["Folder", "LocalFolder", "RemoteFolder", "folder_at"]
 
@@ -24,14 +26,14 @@ CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(ABC):
     """Where published files lie."""
 
     address: str
 
+    @abstractmethod
     def file(self, name: str) -> Path | None:
         """A file of the folder, on the disk; None where there is none."""
-        raise NotImplementedError
 
     def shards(self, pattern: str) -> Iterator[Path]:
         """The files `pattern.format(0)`, `pattern.format(1)` and so on, up to the first that is not there.
@@ -45,6 +47,7 @@ class Folder:
             number += 1
         self.check_end(pattern, number)
 
+    @abstractmethod
     def check_end(self, pattern: str, number: int) -> None:
         """Refuse a hole in the numbers, where that can be seen."""
 
@@ -77,36 +80,49 @@ class RemoteFolder(Folder):
     def file(self, name: str) -> Path | None:
         """The copy in the cache, fetched now if need be.
 
+        What the server does not have is remembered as `NAME.absent`, so that a copy which is whole is read without it.
+
         Raises:
             FetchError: the server cannot be reached, or does not give it.
         """
         target = self._cache() / name
-        if target.is_file():
-            return target
-        address = f"{self.address.rstrip('/')}/{quote(name)}"
+        absent = target.with_name(f"{target.name}.absent")
+        if target.is_file() or absent.is_file():
+            return target if target.is_file() else None
         try:
-            with urlopen(Request(address), timeout=TIMEOUT) as reply, atomic(target) as new, open(new, "wb") as out:
-                wanted = reply.headers.get("Content-Length")
-                while chunk := reply.read(CHUNK):
-                    out.write(chunk)
-                if wanted is not None and out.tell() != int(wanted):
-                    raise ConnectionError(f"the transfer broke off after {out.tell()} of {wanted} bytes")
-        except HTTPError as reason:
-            if reason.code == 404:
-                return None
-            raise FetchError(
-                f"{address} could not be fetched ({reason}); check the address and your access"
-            ) from reason
-        except (URLError, ConnectionError, TimeoutError) as reason:
-            raise FetchError(
-                f"{address} could not be fetched ({reason}); check the connection and run it again"
-            ) from reason
+            _fetch(f"{self.address.rstrip('/')}/{quote(name)}", target)
+        except FileNotFoundError:
+            if self._cache().is_dir():  # a mistyped address should leave nothing
+                write_text(absent, "")
+            return None
         return target
+
+    def check_end(self, pattern: str, number: int) -> None:
+        """A server cannot be listed: `metadata_subj01.json` says how many samples there must be."""
 
     def _cache(self) -> Path:
         host = urlsplit(self.address).netloc.replace(":", "_")
         digest = hashlib.sha256(self.address.rstrip("/").encode()).hexdigest()[:12]
         return cache_folder() / "mindeye" / f"{host}-{digest}"
+
+
+def _fetch(address: str, target: Path) -> None:
+    """Bring one file here, whole or not at all; FileNotFoundError where the server has none."""
+    try:
+        with urlopen(Request(address), timeout=TIMEOUT) as reply, atomic(target) as new, open(new, "wb") as out:
+            wanted = reply.headers.get("Content-Length")
+            while chunk := reply.read(CHUNK):
+                out.write(chunk)
+            if wanted is not None and out.tell() != int(wanted):
+                raise ConnectionError(f"the transfer broke off after {out.tell()} of {wanted} bytes")
+    except HTTPError as reason:
+        if reason.code == 404:
+            raise FileNotFoundError(address) from reason
+        raise FetchError(f"{address} could not be fetched ({reason}); check the address and your access") from reason
+    except (URLError, HTTPException, ConnectionError, TimeoutError) as reason:
+        raise FetchError(
+            f"{address} could not be fetched ({reason}); check the connection and run it again"
+        ) from reason
 
 
 def folder_at(address: str | Path) -> Folder:

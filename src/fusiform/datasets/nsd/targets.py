@@ -1,5 +1,6 @@
 """All voxels or vertices that a subject's betas have, their regions, and which of them are asked for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ EVERYTHING = "brain"
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class Targets(ABC):
     """T targets, of which some are read.
 
     Args:
@@ -68,17 +69,17 @@ class Targets:
         """The region that is read unless others are asked for."""
         return EVERYTHING
 
+    @abstractmethod
     def brain(self) -> NDArray[np.bool_]:
         """[T] where there are betas."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bare(self, chosen: Index) -> Space:
         """Where some targets live."""
-        raise NotImplementedError
 
+    @abstractmethod
     def places(self, chosen: Index) -> list[Place]:
         """How to read them: a place for each file of a session."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
