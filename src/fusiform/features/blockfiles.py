@@ -7,6 +7,7 @@ every file; a digest guards the mark itself. It is the last file to be written, 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -165,12 +166,13 @@ class BlockFiles:
         shapes = [mark["arrays"].get(layer) for mark in marks.values()]
         if any(shape is None or shape[1:] != shapes[0][1:] for shape in shapes):
             raise StoreError(f"layer {layer!r} has not the same shape in all blocks of {self.place.address}; {AGAIN}")
-        names = list(marks)
-
-        def read(part: int, rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[Any]]]:
-            return self.pieces(names[part], layer, rows)
-
+        read = partial(self._pieces_of, list(marks), layer)  # unlike a function made here, it can go to other processes
         return Joined([shape[0] for shape in shapes], tuple(shapes[0][1:]), dtype, read)
+
+    def _pieces_of(
+        self, names: Sequence[str], layer: str, part: int, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        return self.pieces(names[part], layer, rows)
 
     def _shard(self, name: str, layer: str) -> Shard:
         file = f"{name}/{array_file(layer, 'zarr.json')}"
