@@ -328,6 +328,19 @@ class TestLoading:
         with pytest.raises(SettingsError, match=r"unknown (pool|precision) .*there are: "):
             load_backbone("hf-vlm:somebody/something", prompt=PROMPT, **setting)
 
+    @pytest.mark.parametrize("size", [0, -3, "big"])
+    def test_sizes_that_cannot_be(self, size: Any) -> None:
+        with pytest.raises(SettingsError, match=r"size is .*; wanted pixels, at least 1, or None"):
+            VisionLanguage("somebody/something", PROMPT, size=size)
+
+    def test_a_network_that_was_saved_without_its_head(self, saved: Saved, tmp_path: Path) -> None:
+        folder = shutil.copytree(saved("llava"), tmp_path / "llava")
+        for file in folder.glob("*.safetensors"):
+            file.unlink()
+        whole(saved("llava")).save_pretrained(folder)
+        found, wanted = (arrays(PICTURES, VisionLanguage(str(one), PROMPT)) for one in (folder, saved("llava")))
+        np.testing.assert_allclose(found["language.3"], wanted["language.3"], atol=1e-6)
+
     @pytest.mark.parametrize("setting", [{"prompt": {"Count": "how many?"}}, {"template": 3, "prompt": ""}])
     def test_settings_that_are_no_text(self, setting: dict[str, Any]) -> None:
         with pytest.raises(

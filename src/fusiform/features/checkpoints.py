@@ -31,6 +31,7 @@ __all__ = [
 
 _VISION = ("vision_model", "vision_encoder")  # where networks of pictures and words (CLIP, SigLIP, SAM) keep it
 _TEXT = ("text_model", "language_model")  # and where they keep the part that reads
+_SEES = ("vision_tower", "visual", "vision_model")  # of those that write about pictures
 _UNUSED = "mask_token"  # stands for hidden patches, of which there are none
 
 
@@ -107,7 +108,8 @@ def load_vision_language(source: str, commit: str | None) -> Any:
         LayoutError: there is no such network, or weights are missing.
     """
     model, missing = load_whole(source, commit, "AutoModelForImageTextToText")
-    name, network = _part(model, ("model",))
+    sees = any(hasattr(getattr(model, "model", None), part) for part in _SEES)  # before transformers 5, some only read
+    name, network = _part(model, ("model",) if sees else ())
     drop_untrained(network, _below(missing, name), source)
     return network.eval()
 

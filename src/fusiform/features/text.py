@@ -1,6 +1,6 @@
 """What language networks make of text: of whole texts, and of the words of a recording in their context."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -189,7 +189,7 @@ class WordsInContext(_Reader):
         ids, words, *bits = x[0].cpu().numpy()
         seconds = np.column_stack(bits).view(np.float64)
         first = np.unique(words[1:], return_index=True)[1]
-        states = self._states(list(self._windows(ids[1:], words[1:], [*first.tolist(), len(ids) - 1])))
+        states = self._states(self._windows(ids[1:], words[1:], [*first.tolist(), len(ids) - 1]))
         given = seconds[1:][first], float(seconds[0, 0]), self.rate, self.silence
         return Tokens({layer: mean_heard(state, *given).T[None] for layer, state in states.items()}, {})
 
@@ -217,13 +217,12 @@ class WordsInContext(_Reader):
                 "ways; wanted stride=1"
             )
 
-    def _states(self, windows: Sequence[_Window]) -> dict[str, Tensor]:
+    def _states(self, windows: Iterable[_Window]) -> dict[str, Tensor]:
         """layer -> [words, C]."""
-        if not windows:  # nobody says a word: learn the widths from any token
+        parts = [self._pass(batch) for batch in _batches(windows)]
+        if not parts:  # nobody says a word: learn the widths from any token
             found = self._pass([_Window(self.language.framed([0]), 0, np.zeros(1, np.int64))])
             return {layer: state[:0] for layer, state in found.items()}
-        size = max(1, _AT_ONCE // max(len(window.ids) for window in windows))
-        parts = [self._pass(windows[start : start + size]) for start in range(0, len(windows), size)]
         return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
 
     def _pass(self, windows: Sequence[_Window]) -> dict[str, Tensor]:
@@ -242,3 +241,17 @@ class WordsInContext(_Reader):
             return torch.zeros(len(counts), own.shape[1]).index_add_(0, torch.from_numpy(word), own) / counts
 
         return self.language.read([one.ids for one in windows], pool)
+
+
+def _batches(windows: Iterable[_Window]) -> Iterator[list[_Window]]:
+    """Windows that go through the network together: as many as fit, one at least."""
+    batch: list[_Window] = []
+    longest = 0
+    for window in windows:
+        longest = max(longest, len(window.ids))
+        if batch and longest * (len(batch) + 1) > _AT_ONCE:
+            yield batch
+            batch, longest = [], len(window.ids)
+        batch.append(window)
+    if batch:
+        yield batch

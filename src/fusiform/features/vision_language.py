@@ -30,7 +30,7 @@ from fusiform.features.towers import Tower, watched
 
 __all__ = ["VisionLanguage"]
 
-_LANGUAGE = ("language_model", "text_model")
+_LANGUAGE = ("language_model", "text_model", "model")
 _VISION = ("vision_tower", "visual", "vision_model")
 
 
@@ -84,7 +84,7 @@ class VisionLanguage:
         self.name, self.source, self.commit = name_of(source), source, commit
         self.prompt, self.pool = sentence("prompt", prompt), pool
         self.template = template if template is None else sentence("template", template)
-        self.split, self.size, self.precision = split, size, precision
+        self.split, self.size, self.precision = split, _checked_size(size), precision
 
     def under(self, prompts: Iterable[str]) -> Iterator["VisionLanguage"]:
         """The same backbone under each of these prompts, with the same network in memory."""
@@ -159,8 +159,8 @@ class VisionLanguage:
     def _chat_template(self) -> str | None:
         """In the tokenizer's settings, or, as older processors keep it, in a file of its own."""
         file = None if self.tokenizer.chat_template else read_json_of(self.source, self.commit, "chat_template.json")
-        found: str | None = self.tokenizer.chat_template or (file or {}).get("chat_template")
-        return found
+        found = self.tokenizer.chat_template or (file or {}).get("chat_template")
+        return found.get("default") if isinstance(found, dict) else found
 
     @cached_property
     def _token(self) -> str:
@@ -244,6 +244,12 @@ class VisionLanguage:
         ]
         between = [Tower(self.network.qformer, over_queries, "qformer.")] if hasattr(self.network, "qformer") else []
         return [towers[0], *between, towers[1]]
+
+
+def _checked_size(size: Any) -> int | None:
+    if size is None or (isinstance(size, int) and size > 0):
+        return size
+    raise SettingsError(f"size is {size!r}; wanted pixels, at least 1, or None to leave pictures as they are")
 
 
 def _vision_of(network: Any) -> Any:
