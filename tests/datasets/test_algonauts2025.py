@@ -209,6 +209,9 @@ def test_splits_and_films_are_chosen_by_name(published: Path) -> None:
         Algonauts2025(validation=["friends-s6"])
     with pytest.raises(SettingsError, match="film 'friends-s06' is of the validation and of the test"):
         Algonauts2025(test=["friends-s06"])
+    for film in ("friends-s07", "ood-wot"):
+        with pytest.raises(SettingsError, match=f"the responses to '{film}' are withheld"):
+            Algonauts2025(test=[film])
     for films in (5, [5], {"friends-s01": 1}):
         with pytest.raises(SettingsError, match="wanted a list of names such as"):
             Algonauts2025(films=films)  # type: ignore[arg-type]
@@ -224,6 +227,10 @@ def test_only_the_files_of_the_films_in_use_are_needed(root: Path) -> None:
     assert len(Algonauts2025(root=root, films=["friends-s01"]).responses("sub-01"))
     with pytest.raises(MissingDataError, match=r"sub-01_task-movie10_.*_bold\.h5 was not found"):
         Algonauts2025(root=root).responses("sub-01")
+    with pytest.raises(MissingDataError, match=r"the files of 'sub-01' hold no responses to friends-s02"):
+        Algonauts2025(root=root, films=["friends-s02"]).responses("sub-01")
+    with pytest.raises(MissingDataError, match="nowhere is no folder"):
+        Algonauts2025(root=root, stimuli_root=root / "nowhere").responses("sub-01", part="friends")
 
 
 def test_single_samples_and_a_torch_view(published: Path) -> None:

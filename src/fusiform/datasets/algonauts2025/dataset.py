@@ -13,7 +13,7 @@ from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.algonauts2025.films import Projector, segments_here
 from fusiform.datasets.algonauts2025.responses import TASKS, Measured, read_values, survey
 from fusiform.datasets.algonauts2025.schaefer import NETWORKS, parcels
-from fusiform.datasets.algonauts2025.segments import FILMS, film_of, films_of
+from fusiform.datasets.algonauts2025.segments import FILMS, MEASURED, film_of, films_of
 from fusiform.datasets.algonauts2025.submission import PHASES, Counts, check, read_counts, write
 from fusiform.datasets.base import Card, Sampled, choose, pick
 from fusiform.datasets.roots import is_here, rooted
@@ -49,7 +49,7 @@ class Algonauts2025(Sampled):
 
     Raises:
         UnknownNameError: no such film.
-        SettingsError: a film is in two splits, or a number is below zero.
+        SettingsError: a film is in two splits, or in one though it is withheld, or a number is below zero.
     """
 
     name = "algonauts2025"
@@ -78,12 +78,9 @@ class Algonauts2025(Sampled):
     ) -> None:
         self.films = FILMS if films is None else _films(films)
         self.validation, self.test = _films(validation), _films(test)
-        if both := set(self.validation) & set(self.test):
-            raise SettingsError(f"film {min(both)!r} is of the validation and of the test; give it to one of them")
-        self.trim, self.tolerance = (
-            _volumes("trim", trim),
-            None if tolerance is None else _volumes("tolerance", tolerance),
-        )
+        _check_splits(self.validation, self.test)
+        self.trim = _volumes("trim", trim)
+        self.tolerance = None if tolerance is None else _volumes("tolerance", tolerance)
         self.root, self.stimuli_root, self.trust_pickle = root, stimuli_root, trust_pickle
 
     def stimuli(self, part: str | None = None) -> Stimuli:
@@ -182,15 +179,12 @@ class Algonauts2025(Sampled):
         check(Path(path), {subject: self._counts(subject, phase) for subject in self.subjects}, self.trust_pickle)
 
     def _films(self, part: str, *, withheld: bool = False) -> list[str]:
-        """The films in use of a part: all, or those with responses."""
-        tasks = TASKS if part == self.parts[0] else (part,)
-        measured = {film for task in tasks for film in films_of(task)}
-        others = {film for film in FILMS if film.partition("-")[0] not in TASKS} if part == self.parts[0] else set()
-        others |= {film for film in FILMS if film.partition("-")[0] in tasks}
-        return [film for film in self.films if film in measured | (others if withheld else set())]
+        """The films in use of a part, with or without those whose responses are withheld."""
+        task, known = "" if part == self.parts[0] else f"{part}-", FILMS if withheld else MEASURED
+        return [film for film in self.films if film in known and film.startswith(task)]
 
     def _split(self, film: str) -> str:
-        if film not in {known for task in TASKS for known in films_of(task)}:
+        if film not in MEASURED:
             return "withheld"
         return "val" if film in self.validation else "test" if film in self.test else "train"
 
@@ -200,6 +194,8 @@ class Algonauts2025(Sampled):
             raise SettingsError(f"no film in use has responses here ({', '.join(self.films)}); give others as `films`")
         folder = rooted(self.name, self.root, "fmri") / "fmri"
         measured = [one for one in survey(folder, subject, tasks) if film_of(one.series.segment) in films]
+        if not measured:
+            raise MissingDataError(f"the files of {subject!r} hold no responses to {', '.join(films)}; get them again")
         check_trim(subject, measured, self.trim)
         return measured
 
@@ -223,9 +219,12 @@ class Algonauts2025(Sampled):
         return rooted(self.name, self.root, "stimuli") / "stimuli"
 
     def _stimuli_here(self) -> Path | None:
+        """None where no stimuli were downloaded; a folder that the user named must be there."""
         try:
             return self._stimuli_folder()
         except MissingDataError:
+            if self.stimuli_root is not None:
+                raise
             return None
 
     def _atlas(self, subject: str) -> Path | None:
@@ -244,6 +243,15 @@ def _films(films: object) -> tuple[str, ...]:
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise SettingsError(f"films are {films!r}; wanted a list of names such as ['friends-s06', 'movie10-life']")
     return tuple(choose("film", name, FILMS) for name in names)
+
+
+def _check_splits(validation: Sequence[str], test: Sequence[str]) -> None:
+    if both := set(validation) & set(test):
+        raise SettingsError(f"film {min(both)!r} is of the validation and of the test; give it to one of them")
+    if withheld := [film for film in (*validation, *test) if film not in MEASURED]:
+        raise SettingsError(
+            f"the responses to {withheld[0]!r} are withheld, so it can be of no split; give another film"
+        )
 
 
 def _volumes(name: str, value: object) -> int:

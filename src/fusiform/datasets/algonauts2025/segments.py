@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from fusiform.errors import LayoutError
 
-__all__ = ["FILMS", "MISSING", "Series", "film_of", "films_of", "parse_keys"]
+__all__ = ["FILMS", "MEASURED", "MISSING", "Series", "film_of", "films_of", "parse_keys"]
 
 SEASONS = tuple(f"friends-s{season:02}" for season in range(1, 8))
 MOVIE10 = ("bourne", "figures", "life", "wolf")
 TWICE = ("figures", "life")
 OOD = ("chaplin", "mononoke", "passepartout", "planetearth", "pulpfiction", "wot")
 FILMS = (*SEASONS, *(f"movie10-{name}" for name in MOVIE10), *(f"ood-{name}" for name in OOD))
+MEASURED = tuple(film for film in FILMS if film != SEASONS[-1] and not film.startswith("ood-"))  # the others: withheld
 
 MISSING = {"sub-02": ("s05e20a",), "sub-05": ("s04e01a", "s04e01b", "s04e13b")}  # as the publisher says
 
@@ -54,8 +55,8 @@ def film_of(segment: str) -> str | None:
 
 
 def films_of(task: str) -> tuple[str, ...]:
-    """The films of which the file of a task (`friends`, `movie10`) may hold responses; season 7 is withheld."""
-    return tuple(film for film in FILMS if film.startswith(f"{task}-") and film != SEASONS[-1])
+    """The films of which the file of a task (`friends`, `movie10`) may hold responses."""
+    return tuple(film for film in MEASURED if film.startswith(f"{task}-"))
 
 
 def parse_keys(keys: Iterable[str], task: str, path: Path) -> list[Series]:
