@@ -87,7 +87,7 @@ class Encoding:
         subjects: whose rows are learned from; a batch is of one subject.
         units: of their responses.
         settings: of the training.
-        loss: `"smooth_l1"` or `"mse"`.
+        loss: `"mse"` or `"smooth_l1"`.
         penalty: weight of the network's own penalty at the first step.
         decay_steps: steps until it has fallen to zero; None: 40 % of all.
     """
@@ -99,7 +99,7 @@ class Encoding:
         units: Sequence[Units],
         settings: Settings,
         *,
-        loss: str = "smooth_l1",
+        loss: str = "mse",
         penalty: float = 0.1,
         decay_steps: int | None = None,
     ) -> None:

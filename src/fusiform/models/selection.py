@@ -13,7 +13,7 @@ from fusiform.registry import did_you_mean
 
 __all__ = ["channel_clusters", "channel_weights", "selection"]
 
-AXES = {0: [], 1: ["x"], 2: ["x", "y"], 3: ["x", "y", "t"]}
+AXES = ("x", "y", "t")  # of a place, the last axis of a grid first
 FINE = 1000  # clusters of targets that are then joined
 
 
@@ -27,9 +27,9 @@ def selection(model: Any, subject: str | None = None) -> pd.DataFrame:
     Returns:
         V rows: `layer`, the one with the largest share, and `layer_index`; `mean_layer`, from 0 for the first to L - 1
         for the last, weighted by shares; `confidence`, one less the entropy of the shares over log L (0 undecided,
-        1 decided; 1 if there is one layer); `x` (to the right), `y` (downwards) and for films `t`, the centre of what
-        is read, from -1 to 1 between the edges of the grid; `scale`, the share of global tokens; and each layer's share
-        as `share:LAYER`.
+        1 decided; 1 if there is one layer); `center_x` (to the right), `center_y` (downwards) and for films `center_t`,
+        the middle of what is read, from -1 to 1 between the edges of the grid; `scale`, the share of global tokens; and
+        each layer's share as `share:LAYER`.
 
     Raises:
         DataError: there is no such subject.
@@ -42,7 +42,7 @@ def selection(model: Any, subject: str | None = None) -> pd.DataFrame:
     best = shares.argmax(1)
     table = pd.DataFrame({"layer": layers[best], "layer_index": best, "mean_layer": shares @ np.arange(len(layers))})
     table["confidence"] = 1 - _normalised_entropy(shares)
-    table[AXES[place.shape[1]]] = place
+    table[[f"center_{axis}" for axis in AXES[: place.shape[1]]]] = place
     table["scale"] = scale
     return table.assign(**{f"share:{layer}": share for layer, share in zip(layers, shares.T, strict=True)})
 

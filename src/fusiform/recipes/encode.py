@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from fusiform.checking import at_least
 from fusiform.datasets import with_agreement
 from fusiform.recipes.evaluate import Evaluation, evaluate
-from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, shuffled_r
+from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, score_within, shuffled_r
 from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import encoding_sections
+from fusiform.recipes.selectors import reads_layers, select
 from fusiform.recipes.steps import Material, ceiling_of, folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import find
 
@@ -50,7 +47,8 @@ def encode(
     """Predict every target's response from what was shown, and say how well each layer does.
 
     Each layer is fitted on its own on the training rows; for each target the layer is chosen by its score within
-    training rows, and only then are the held-out rows predicted: the dataset's test split, or folds.
+    training rows, and only then are the held-out rows predicted: the dataset's test split, or folds. The model
+    `selector` reads all layers at once instead, and says which layer, place, scale and channels each target reads.
 
     Parameters
     ----------
@@ -123,12 +121,18 @@ def encode(
     )
     watch.lap("features")
     pairs = found.pairs
+    title = f"Encoding: {dataset}, {found.subject}, from {backbone}"
+    if reads_layers(model):
+        splits = folds_of(pairs, folds, gap)
+        told = select(
+            run, title, found, splits, watch, model, model_args, metric=metric, gap=gap, seed=seed, device=device
+        )
+        return {"dataset": dataset, "subject": found.subject, **told}
     learner = regressor(model, pairs, gap=gap, device=device, model_args=model_args)
     read = {"all": list(pairs.features)} if together else None
     splits, groups = folds_of(pairs, folds, gap), repeated_stimuli(pairs)
     result = evaluate(pairs, "encode", learner, splits, layers=read, groups=groups, progress=True)
     watch.lap("fit")
-    title = f"Encoding: {dataset}, {found.subject}, from {backbone}"
     return {"dataset": dataset, "subject": found.subject, **_tell(run, title, found, result, metric, seed, watch)}
 
 
@@ -149,11 +153,3 @@ def _tell(
     save(run, result, scores, metric, groups)
     publish(run, title, encoding_sections(summary, result, scores))
     return summary
-
-
-def score_within(tested: pd.DataFrame, fold: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """[M] what to score within: time series run by run and fold by fold, everything else at once (None)."""
-    if "time" not in tested:
-        return None
-    run = tested["run"] if "run" in tested else tested["stimulus"]
-    return np.asarray(pd.DataFrame({"run": run.to_numpy(), "fold": fold}).groupby(["run", "fold"]).ngroup())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.plots.report import Section, save_figures, write_report
@@ -12,7 +13,18 @@ from fusiform.recipes.evaluate import Evaluation
 from fusiform.recipes.run import Run
 from fusiform.scores import Scores
 
-__all__ = ["BANDS", "RELIABLE", "Stopwatch", "headline", "layer_truth", "publish", "reliable", "save", "shuffled_r"]
+__all__ = [
+    "BANDS",
+    "RELIABLE",
+    "Stopwatch",
+    "headline",
+    "layer_truth",
+    "publish",
+    "reliable",
+    "save",
+    "score_within",
+    "shuffled_r",
+]
 
 RELIABLE = 0.3  # headline numbers are over the targets whose r-ceiling is above this
 BANDS = ((0.3, 0.5), (0.5, 0.7), (0.7, 1.0))  # of r-ceiling, by which recovered truth is told
@@ -52,6 +64,14 @@ def shuffled_r(
     moved = result.level + (result.best - result.level)[astray]
     among = reliable(scores)
     return float(result.score(pred=moved, groups=groups).values[among].mean()) if among.any() else None
+
+
+def score_within(tested: pd.DataFrame, fold: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """[M] what to score within: time series run by run and fold by fold, everything else at once (None)."""
+    if "time" not in tested:
+        return None
+    run = tested["run"] if "run" in tested else tested["stimulus"]
+    return np.asarray(pd.DataFrame({"run": run.to_numpy(), "fold": fold}).groupby(["run", "fold"]).ngroup())
 
 
 def headline(scores: Scores) -> dict[str, Any]:

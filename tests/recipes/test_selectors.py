@@ -1,0 +1,115 @@
+"""`encode` with the selector: the run, its truth and controls, a dataset without a split, an interruption."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fusiform.data import Features, Responses, Space
+from fusiform.errors import SettingsError
+from fusiform.models.neural import NeuralEncoder
+from fusiform.models.selection import selection
+from fusiform.pairs import pair
+from fusiform.recipes import selectors
+from fusiform.recipes.encode import encode
+from fusiform.recipes.selectors import reads_layers, selector_truth
+from fusiform.scores import Scores
+
+TINY = {"pictures": 200, "vertices": 80, "subjects": 1, "layers": 2, "patches": 8, "ncsnr": 1.0}
+QUICK = {"epochs": 4, "width": 8, "batch_size": 16, "net_args": {"hidden": 16, "octaves": 3}}
+TOLD = {
+    "dataset": "simulated",
+    "backbone": "planted",
+    "backbone_args": {"layers": 2},
+    "dataset_args": TINY,
+    "model": "selector",
+    "model_args": QUICK,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return encode(**TOLD, out=tmp_path_factory.mktemp("runs") / "selectors")
+
+
+def test_the_run_holds_table_network_maps_and_numbers(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"selection.parquet", "model", "scores.parquet", "predictions.zarr", "report.html", "figures"} <= names
+    assert "checkpoints" not in names
+    table = pd.read_parquet(run.folder / "selection.parquet")
+    assert {"hemisphere", "vertex", "x", "z", "layer", "center_x", "scale", "confidence", "cluster"} <= set(table)
+    kept = selection(NeuralEncoder.load(run.folder / "model"))
+    pd.testing.assert_series_equal(kept["center_x"], table["center_x"])
+    figures = {path.stem for path in (run.folder / "figures").iterdir()}
+    assert {"selected_layer", "selected_x", "selected_scale", "selected_cluster", "map"} <= figures
+    summary = run.summary
+    assert set(summary["truth"]) == {"layer_exact", "center_r_x", "center_r_y", "scale_auc"}
+    told = {"shuffled_ratio", "shuffled_layer_exact", "best_single_layer_ratio", "shuffled_r"}
+    assert told <= set(summary["controls"])
+    assert summary["scores"]["ratio_to_ceiling"] > 0.3
+    assert abs(summary["controls"]["shuffled_r"]) < 0.2
+    assert "What each target reads" in (run.folder / "report.html").read_text()
+
+
+def test_an_unknown_argument_is_named():
+    with pytest.raises(SettingsError, match=r"'widht'.*did you mean 'width'"):
+        selectors._arguments("selector", {"widht": 3}, 0, "cpu")
+
+
+def test_only_the_selector_reads_all_layers():
+    assert reads_layers("selector")
+    assert not reads_layers("ridge")
+
+
+def test_truth_is_over_reliable_targets():
+    planted = pd.DataFrame(
+        {
+            "layer": ["a", "a", "b", "b", "b", "a"],
+            "x": [0.0, 0.5, -0.5, 0.9, 0.1, 5.0],
+            "y": [0.3, 0.2, 0.1, 0.0, 0.4, 5.0],
+            "scale": [0.1, 0.1, 0.1, 0.1, 0.9, 0.1],
+        }
+    )
+    table = pd.DataFrame(
+        {
+            "layer": ["a", "b", "b", "b", "b", "b"],
+            "center_x": [0.0, 0.25, -0.25, 0.45, 9.0, -7.0],
+            "center_y": [-0.3, -0.2, -0.1, 0.0, 9.0, 7.0],
+            "scale": [0.2, 0.3, 0.6, 0.1, 0.5, 1.0],
+        }
+    )
+    ceiling = np.array([0.9, 0.9, 0.9, 0.9, 0.9, 0.1])
+    found = selector_truth(planted, table, Scores(np.ones(6), "pearson", None, ceiling))
+    assert found == pytest.approx({"layer_exact": 0.8, "center_r_x": 1, "center_r_y": -1, "scale_auc": 0.75})
+    local = planted.assign(scale=0.1)
+    assert "scale_auc" not in selector_truth(local, table, Scores(np.ones(6), "pearson", None, ceiling))
+
+
+def test_without_a_split_one_stimulus_of_ten_is_for_validation():
+    random = np.random.default_rng(0)
+    ids = [f"picture{number}" for number in range(20)]
+    shown = np.repeat(ids, 2)
+    features = Features(pd.DataFrame({"stimulus": ids}), {"layer": random.standard_normal((20, 3, 2, 2))})
+    places = Space("somewhere", pd.DataFrame(random.standard_normal((4, 3)), columns=list("xyz")))
+    pairs = pair(features, Responses(random.standard_normal((40, 4)), pd.DataFrame({"stimulus": shown}), places))
+    seen = []
+
+    class Watched:
+        def fit(self, pairs, validation):
+            seen.append(pairs.samples["stimulus"][validation].unique().tolist())
+            return self
+
+    selectors._fitted(Watched(), pairs)
+    assert seen == [["picture9", "picture19"]]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_goes_on(tmp_path, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(selectors, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            encode(**TOLD, out=tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoints" / "fold0" / "checkpoint.safetensors").is_file()
+    again = encode(**TOLD, out=tmp_path / "run")
+    for part in ("scores", "truth", "controls"):
+        assert again.summary[part] == run.summary[part]
