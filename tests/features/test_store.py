@@ -417,7 +417,7 @@ def test_a_hundred_thousand_rows_open_fast(store: FeatureStore) -> None:
     began = time.perf_counter()
     found = store.features(store.names()[0])
     assert time.perf_counter() - began < 5  # generous: other jobs may share the machine
-    assert (len(found), found.arrays["layer3"].shape) == (100_000, (100_000, 2))
+    assert (len(found), found.arrays["layer2"].shape) == (100_000, (100_000, 2))
 
 
 class TestAddresses:
