@@ -58,7 +58,8 @@ class LogMel:
         if bands != int(bands) or bands < 1 or not 0 <= lowest < highest < math.inf or not 0 < hop <= window < math.inf:
             raise SettingsError(
                 f"got bands={bands}, lowest={lowest}, highest={highest}, window={window}, hop={hop}; wanted "
-                "a whole number of bands, 0 <= lowest < highest in Hz, and seconds of which the hop does not exceed the window"
+                "a whole number of bands, 0 <= lowest < highest in Hz, and seconds of which the hop does not exceed "
+                "the window"
             )
         self.rate, self.bands, self.lowest, self.highest = checked_rate(rate), bands, float(lowest), float(highest)
         self.window, self.hop = float(window), float(hop)
