@@ -56,7 +56,8 @@ def extract(
             `"mean+pca:64"`: see `reduce`. Components are fitted on the stimuli whose `split` is `train`, which must
             all be in the store, or in memory; what comes before them is kept in the store as a set of its own.
         dtype: of the rows: float32, float16, or bfloat16, which is read as float32.
-        batch_size: pictures per forward pass; it changes no number beyond float noise. Recordings go one by one.
+        batch_size: pictures or frames per forward pass; it changes no number beyond float noise. A window of sound
+            counts as eight; recordings that a backbone does not cut into pieces go one by one.
         shard: (i, n): fill only the i-th of n shares of the store, and return the rows of that share. Workers with
             different i may run at once.
         device: `auto` (the GPU where there is one), `cpu`, `cuda`, `cuda:1`, ...
