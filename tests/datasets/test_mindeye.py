@@ -242,6 +242,9 @@ def test_a_pickle_is_never_opened(root: Path, tmp_path: Path) -> None:
         ("sample000000001.coco73k.npy", published.array(np.array([])), "holds no number"),
         ("sample000000001.trial.npy", None, r"sample 'sample000000001' of .* has no trial\.npy, but jpg, nsdgeneral"),
         ("sample000000001.jpg", None, "has no jpg or png"),
+        ("sample000000001.num_uniques.npy", published.array(np.array([0])), "num_uniques of .* is 0; wanted 1 or more"),
+        ("sample000000001.nsdgeneral.npy", published.array(np.array(2.0)), r"has the shape \(\); wanted 1 axes, or"),
+        ("sample000000001.nsdgeneral.npy", published.array(np.ones((3, 0))), r"has the shape \(3, 0\); wanted 1 axes"),
     ],
 )
 def test_samples_that_are_not_as_published(root: Path, member: str, content: bytes | None, said: str) -> None:

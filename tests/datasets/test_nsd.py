@@ -245,6 +245,13 @@ def test_labels_without_a_table(root: Path, name: str) -> None:
         assert NSD(root=root, sessions="1").responses("subj01", rois=["MTL:9"]).space.size == 1
 
 
+def test_known_atlases_of_surfaces_need_no_table(root: Path) -> None:
+    (root / "nsddata/freesurfer/subj01/label/streams.mgz.ctab").unlink()
+    (root / "nsddata/freesurfer/fsaverage/label/streams.mgz.ctab").unlink()
+    found = NSD(root=root, space="nativesurface", sessions="1").responses("subj01", rois=["streams:ventral"])
+    assert found.space.size == sum((published.vertex_mask("streams", count) == 5).sum() for count in published.NATIVE)
+
+
 def test_a_map_among_the_masks(root: Path) -> None:
     published.write_volume(root / "nsddata/ppdata/subj01/func1pt8mm/roi/R2.nii.gz", published.volume_ncsnr())
     with pytest.raises(LayoutError, match=r"R2\.nii\.gz holds numbers that are no labels; move it elsewhere"):

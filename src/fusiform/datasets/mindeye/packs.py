@@ -83,7 +83,9 @@ def read_items(found: Sequence[Item]) -> tuple[NDArray[np.float32], pd.DataFrame
         LayoutError: an array is damaged, has another shape, or fewer repeats than said.
     """
     shape = _rows(found[0]).shape[1:]
-    values = np.empty((sum(item.repeats or _count(item) for item in found), int(np.prod(shape))), dtype=np.float32)
+    values = np.empty(
+        (sum(item.repeats or len(_stacked(item)) for item in found), int(np.prod(shape))), dtype=np.float32
+    )
     owner, start = [], 0
     for number, item in enumerate(found):
         rows = _rows(item)
@@ -108,25 +110,29 @@ def _samples(found: Sequence[Item], owner: Sequence[int]) -> pd.DataFrame:
 
 def _rows(item: Item) -> NDArray[np.floating]:
     """[repeats, ...] the real ones: padding repeats a row that is there already, or is zero."""
-    array = read_array(item.voxels)
-    if item.repeats is None or not _is_stacked(item, array):
-        return array if _is_stacked(item, array) else array[None]
-    different = [row for number, row in enumerate(array) if row.any() and not (array[:number] == row).all(1).any()]
-    if len(different) < item.repeats:
+    array = _stacked(item)
+    if item.repeats is None or len(array) == 1:
+        return array
+    flat = array.reshape(len(array), -1)
+    real = [row for row, one in enumerate(flat) if one.any() and not (flat[:row] == one).all(axis=1).any()]
+    if len(real) < item.repeats:
         raise LayoutError(
-            f"{item.voxels.name!r} of {item.voxels.tar} holds {len(different)} different repeats; its num_uniques says "
+            f"{item.voxels.name!r} of {item.voxels.tar} holds {len(real)} different repeats; its num_uniques says "
             f"{item.repeats}; copy the tar again"
         )
-    return np.stack(different[: item.repeats])
+    return array[real[: item.repeats]]
 
 
-def _is_stacked(item: Item, array: NDArray[np.floating]) -> bool:
-    return array.ndim == (2 if "nsdgeneral" in item.voxels.name else 4)
-
-
-def _count(item: Item) -> int:
+def _stacked(item: Item) -> NDArray[np.floating]:
+    """[repeats, ...]; a single response has no such axis in the file."""
     array = read_array(item.voxels)
-    return len(array) if _is_stacked(item, array) else 1
+    axes = 3 if item.voxels.name.endswith("wholebrain_3d.npy") else 1
+    if array.ndim not in (axes, axes + 1) or not array.size:
+        raise LayoutError(
+            f"{item.voxels.name!r} of {item.voxels.tar} has the shape {array.shape}; wanted {axes} axes, or one more "
+            "for repeats; copy the tar again"
+        )
+    return array if array.ndim > axes else array[None]
 
 
 def _item(
@@ -148,6 +154,8 @@ def _item(
     assert picture is not None
     trial = _number(members["trial.npy"])
     repeats = _number(members["num_uniques.npy"]) if "num_uniques.npy" in members else None
+    if repeats is not None and repeats < 1:
+        raise LayoutError(f"num_uniques of sample {key!r} of {tar} is {repeats}; wanted 1 or more; copy the tar again")
     return Item(name_of(members, trial), split, trial, picture, members[f"{voxels}.npy"], repeats)
 
 

@@ -17,7 +17,7 @@ from fusiform.datasets.nsd.imaging import opened_image
 from fusiform.errors import LayoutError, SettingsError, UnknownNameError
 from fusiform.registry import did_you_mean
 
-__all__ = ["Atlas", "inside", "read_atlas", "read_map"]
+__all__ = ["KNOWN", "Atlas", "inside", "read_atlas", "read_map"]
 
 # names by label, from 1, where the table is not at hand: those of the data manual
 KNOWN = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusiform.datasets.base import locate
+from fusiform.datasets.nsd.atlases import KNOWN
 from fusiform.errors import LayoutError, MissingDataError, SettingsError
 
 __all__ = ["PLANNED", "SUBJECTS", "VOLUMES", "Layout", "chosen_sessions", "layout"]
@@ -24,8 +25,8 @@ STIMULI = (
     "nsd_stimuli.hdf5",
     "nsddata_stimuli/nsd_stimuli_227.hdf5",
 )
-BETAS = ("nsddata_betas/ppdata/{subject}/{space}/{betas}",)
-REGIONS = ("nsddata/ppdata/{subject}/{space}/roi",)
+BETAS = "nsddata_betas/ppdata/{subject}/{space}/{betas}"
+REGIONS = "nsddata/ppdata/{subject}/{space}/roi"
 LABELS = "nsddata/freesurfer/{brain}/label"
 SHALLOW_BETAS = ("nsddata_sessions/{subject}",)  # of func1pt8mm, betas_fithrf_GLMdenoise_RR
 SHALLOW_REGIONS = ("nsddata_roi/{subject}", "nsddata_voxels/{subject}")
@@ -76,15 +77,19 @@ class Layout:
         return self.root / f"nsddata/ppdata/{subject}/{space}/brainmask.nii.gz"
 
     def atlases(self, subject: str, space: str) -> dict[str, tuple[Path, ...]]:
-        """Atlas -> its file in the volume, or those of both hemispheres (only what has a table of labels)."""
+        """Atlas -> its file in the volume, or those of both hemispheres, of what is known or has a table of labels."""
         if space in VOLUMES:
             shallow = SHALLOW_REGIONS if space == VOLUMES[0] else ()
-            folders = [self.root / one.format(subject=subject, space=space) for one in (*REGIONS, *shallow)]
+            folders = [self.root / one.format(subject=subject, space=space) for one in (REGIONS, *shallow)]
             masks = [path for folder in folders for path in sorted(folder.glob("*.nii.gz"))]
             return {path.name[: -len(".nii.gz")]: (path,) for path in masks if path.name[:3] not in HEMISPHERES}
         folder = self._labels(subject, space)
-        names = [path.name.removesuffix(".mgz.ctab") for path in sorted(folder.glob("*.mgz.ctab"))]
-        return {name: files for name in names if (files := _either(folder, name, space, (".mgz", ".mgh")))}
+        tables = [path.name.removesuffix(".mgz.ctab") for path in sorted(folder.glob("*.mgz.ctab"))]
+        return {
+            name: files
+            for name in dict.fromkeys([*tables, *KNOWN])
+            if (files := _either(folder, name, space, (".mgz", ".mgh")))
+        }
 
     def table(self, subject: str, atlas: str) -> Path | None:
         """The names of an atlas's labels, if they are here."""
@@ -98,7 +103,7 @@ class Layout:
 
     def _betas(self, subject: str, space: str, betas: str) -> list[Path]:
         shallow = SHALLOW_BETAS if (space, betas) == (VOLUMES[0], "betas_fithrf_GLMdenoise_RR") else ()
-        return [self.root / one.format(subject=subject, space=space, betas=betas) for one in (*BETAS, *shallow)]
+        return [self.root / one.format(subject=subject, space=space, betas=betas) for one in (BETAS, *shallow)]
 
     def _labels(self, subject: str, space: str) -> Path:
         return self.root / LABELS.format(brain="fsaverage" if space == "fsaverage" else subject)
