@@ -122,6 +122,11 @@ class TestPrincipalComponents:
         for name, array in one.items():
             np.testing.assert_array_equal(array, two[name])
 
+    def test_rows_that_are_all_the_same_have_no_components(self) -> None:
+        fitted = fit_components(features(a=np.ones((9, 4), np.float32)), np.ones(9, bool), 2)
+        np.testing.assert_array_equal(fitted.arrays["a/variance_ratio"], 0)
+        np.testing.assert_array_equal(fitted("a", np.ones((3, 4))), 0)
+
     def test_too_many_components_and_too_wide_rows(self) -> None:
         with pytest.raises(SettingsError, match=r"pca:5 of layer 'a' needs at least 6 training rows .* there are 5 of"):
             fit_components(features(a=rows(5, 9)), np.ones(5, bool), 5)

@@ -44,6 +44,17 @@ def test_a_list_says_what_there_is_and_how_far_it_got(capsys: pytest.CaptureFixt
     assert (row[4], row[-1]) == ("40", "finished")
 
 
+def test_one_damaged_manifest_does_not_hide_the_others(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for reduce in ("mean", "pool:2x2"):
+        said(capsys, "extract", *SMALL, "--store", str(tmp_path), "--reduce", reduce)
+    first, second = FeatureStore(tmp_path).names()
+    (tmp_path / first / "manifest.json").write_text("{")
+    states = {
+        line["name"]: line["state"] for line in said(capsys, "list", "features", "--store", str(tmp_path))["features"]
+    }
+    assert states == {first: "damaged: its manifest cannot be read", second: "finished"}
+
+
 def test_progress_says_how_fast_and_how_long(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["extract", *SMALL, "--store", str(tmp_path)]) == 0
     shown = capsys.readouterr().err

@@ -126,7 +126,7 @@ def fit_components(features: Features, chosen: NDArray[np.bool_], size: int) -> 
         values, vectors = _largest(scatter, size)
         fitted[f"{layer}/mean"] = mean
         fitted[f"{layer}/components"] = vectors
-        fitted[f"{layer}/variance_ratio"] = values / np.trace(scatter)
+        fitted[f"{layer}/variance_ratio"] = values / (np.trace(scatter) or 1.0)  # rows that are all the same have none
     return PrincipalComponents(fitted)
 
 

@@ -1,9 +1,14 @@
 """What is on the shelf: the features in a store, listed, handed out in other layouts, and taken in."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fusiform.errors import StoreError
 from fusiform.recipes.steps import shapes_of, store_folder
+
+if TYPE_CHECKING:
+    from fusiform.features.store import FeatureStore
 
 __all__ = ["export_set", "import_set", "stored"]
 
@@ -102,21 +107,29 @@ def import_set(
     return {"store": place.address, "rows": len(found), "layers": shapes_of(found)}
 
 
-def _line(store: Any, name: str) -> dict[str, Any]:
+def _line(store: "FeatureStore", name: str) -> dict[str, Any]:
     """One set of features for a list."""
-    about = store.entry(name).summary()
-    done, total = about["blocks"], about["of"]
+    line = dict.fromkeys(("name", "backbone", "layers", "reduce", "rows", "dtype", "size"), "")
+    try:
+        about = store.entry(name).summary()
+    except StoreError:  # of one set, which should not hide the others
+        return {**line, "name": name, "state": "damaged: its manifest cannot be read"}
+    layers = about["layers"]
     return {
         "name": name,
         "backbone": about["backbone"],
-        "layers": ", ".join(about["layers"]) if len(about["layers"]) < 4 else f"{len(about['layers'])} layers",
+        "layers": ", ".join(layers) if len(layers) < 4 else f"{len(layers)} layers",
         "reduce": about["reduce"] or "none",
         "rows": about["rows"],
         "dtype": about["dtype"],
         "size": _size(about["bytes"]),
-        "state": ("finished" if done == total else f"{done}/{total} blocks")
-        + (f", {about['skipped']} skipped" if about["skipped"] else ""),
+        "state": _state(about),
     }
+
+
+def _state(about: Mapping[str, Any]) -> str:
+    done, total, skipped = about["blocks"], about["of"], about["skipped"]
+    return ("finished" if done == total else f"{done}/{total} blocks") + (f", {skipped} skipped" if skipped else "")
 
 
 def _size(count: int) -> str:
