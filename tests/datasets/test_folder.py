@@ -15,7 +15,7 @@ from layouts import folder as layout
 from fusiform.data import Responses
 from fusiform.datasets import load_dataset
 from fusiform.datasets.folder import Folder, read_description
-from fusiform.errors import FusiformError, LayoutError, SettingsError, UnknownNameError
+from fusiform.errors import DataError, FusiformError, LayoutError, SettingsError, UnknownNameError
 from fusiform.testing import check_dataset
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -67,6 +67,18 @@ class TestArrays:
         assert both.space.column("areas").tolist() == both.space.column("roi").tolist() == list(layout.REGIONS[:5])
         with pytest.raises(UnknownNameError, match=r"unknown region 'FA' \(did you mean 'FFA'\?\); there are: V1, FFA"):
             dataset.responses("sub-01", rois=["FA"])
+
+    def test_targets_with_nan_are_left_out_where_asked(self, mine: Path) -> None:
+        values = layout.betas(0)
+        values[3, 1], values[7, 4] = np.nan, np.inf
+        np.save(mine / "sub-01/betas.npy", values)
+        with pytest.raises(DataError, match="2 values are NaN or infinite, the first in sample 3, target 'mine-1'"):
+            check_dataset(Folder(mine), subjects=["sub-01"])
+        dataset = edit(mine, ("responses:", "responses:\n  drop_nan: true\n  zscore: all"))
+        check_dataset(dataset, subjects=["sub-01"])
+        responses = dataset.responses("sub-01")
+        assert responses.space.names == ["mine-0", "mine-2", "mine-3", "mine-5"]
+        assert responses.space.column("roi").tolist() == ["V1", "V1", "FFA", ""]
 
     def test_an_h5_file_with_a_key_and_other_axes(self, mine: Path) -> None:
         import h5py

@@ -1,7 +1,6 @@
 """`Folder`: a user's own data behind the one face of a dataset."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +77,7 @@ class Folder(Sampled):
         choose("subject", subject, self.subjects)
         about = self.description
         found = self._scanned(about.fmriprep, subject) if about.fmriprep else self._measured(about.responses, subject)
-        space = label(found.space, about, subject)
-        if rois is None:
-            return replace(found, space=space)
-        return replace(found, space=space).select_targets(targets_in(space, list(about.atlases), rois))
+        return found if rois is None else found.select_targets(targets_in(found.space, list(about.atlases), rois))
 
     def truth(self, part: str | None = None) -> None:
         """None: nothing was planted."""
@@ -91,7 +87,9 @@ class Folder(Sampled):
         assert about is not None
         found = read_files(self.description, about, subject)
         samples = self._samples(about, subject, found)
-        responses = Responses(found.values, samples, found.space)
+        responses = Responses(found.values, samples, label(found.space, self.description, subject))
+        if about.drop_nan:  # before they are standardised, which would hide infinite ones
+            responses = responses.select_targets(np.isfinite(np.asarray(found.values)).all(axis=0))
         return responses if about.zscore == "no" else responses.zscore(None if about.zscore == "all" else about.zscore)
 
     def _samples(self, about: ResponseFiles, subject: str, found: Measured) -> pd.DataFrame:
@@ -149,7 +147,7 @@ class Folder(Sampled):
             space = here
         assert space is not None
         samples = self._finish(pd.concat(tables, ignore_index=True), subject, "an events table")
-        return Responses(np.concatenate(values), samples, space)
+        return Responses(np.concatenate(values), samples, label(space, self.description, subject))
 
 
 def read_files(description: Description, about: ResponseFiles, subject: str) -> Measured:

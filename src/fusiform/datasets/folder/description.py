@@ -64,6 +64,7 @@ class ResponseFiles:
             first volume of each stimulus in each run.
         mask: volume; voxels above zero are read (default: those that are finite and vary).
         mesh: that the vertices belong to, such as fsaverage5.
+        drop_nan: leave out targets that are NaN or infinite in some sample of the subject.
         zscore: standardise each target within each run, session, over all, or no.
     """
 
@@ -76,6 +77,7 @@ class ResponseFiles:
     tr: float | None = None
     mask: str | None = None
     mesh: str | None = None
+    drop_nan: bool = False
     zscore: str = "no"
 
 

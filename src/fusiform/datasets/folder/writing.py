@@ -55,6 +55,7 @@ def _responses(found: Guess) -> list[str]:
         _line("  tr", 2.0, "seconds, for time series whose samples have no column time", known=False),
         _line("  mask", "mask.nii.gz", "voxels above zero are read", known=False),
         _line("  mesh", "fsaverage5", "that vertices belong to", known=False),
+        _line("  drop_nan", "true", "leave out targets that are NaN in some sample", known=False),
         _line("  zscore", "run", "run, session, all or no", known=False),
     ]
     return lines if not found.derivatives and (found.files or found.left or found.right) else _off(lines)
