@@ -292,6 +292,8 @@ class TestPictures:
 class TestLoading:
     def test_making_one_loads_nothing(self) -> None:
         assert VisionLanguage("somebody/something", "").name == "somebody/something"
+        with pytest.raises(LayoutError, match=r"cannot load 'somebody/something' \(no config.json could be reached\)"):
+            extract(PICTURES, VisionLanguage("somebody/something", ""))
 
     def test_a_network_of_another_kind(self, tmp_path: Path) -> None:
         config = transformers.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fusiform.data import Kind
-from fusiform.errors import SettingsError
+from fusiform.errors import LayoutError, SettingsError
 from fusiform.features.checkpoints import (
     check_folder,
     load_processing_config,
@@ -108,9 +108,13 @@ class VisionLanguage:
     @cached_property
     def family(self) -> Family:
         """What sets its kind apart."""
-        return family_of(
-            str((read_json_of(self.source, self.commit, "config.json") or {}).get("model_type")), self.source
-        )
+        config = read_json_of(self.source, self.commit, "config.json")
+        if config is None:
+            raise LayoutError(
+                f"cannot load {self.source!r} (no config.json could be reached); wanted a name on the model hub or a "
+                "local folder"
+            )
+        return family_of(str(config.get("model_type")), self.source)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -147,10 +151,12 @@ class VisionLanguage:
         if not chat and (not template or "{prompt}" not in template or ("{image}" in template) == leading):
             wanted = "{prompt}" if leading else "{image} {prompt}"
             raise SettingsError(f"{self.name!r} has the template {template!r}; give one, such as template='{wanted}'")
-        if chat:
-            text = chat_text(self.tokenizer, chat, self.prompt)
-        else:
-            text = filled(template or "", prompt=self.prompt, image=token, bos=self.tokenizer.bos_token or "")
+        begin = self.tokenizer.bos_token or ""
+        text = (
+            chat_text(self.tokenizer, chat, self.prompt)
+            if chat
+            else filled(template or "", prompt=self.prompt, image=token, bos=begin)
+        )
         if text.count(token) != (0 if leading else 1):
             raise SettingsError(f"{text!r} has {text.count(token)} places {token!r} for the picture; wanted one alone")
         return text
