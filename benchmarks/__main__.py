@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-ALL = ("ridge", "features", "datasets")
+ALL = ("ridge", "features", "datasets", "selector")
 
 for name in sys.argv[1:] or ALL:
     import_module(f"benchmarks.{name}").main()

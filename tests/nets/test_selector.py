@@ -245,7 +245,10 @@ def test_position_code():
     points = torch.tensor([[-1.0, 0.25], [1.0, -0.5], [0.3, 0.3]], dtype=torch.float64)
     code = octave_code(points, 3).numpy()
     waves = [
-        wave(math.pi / 2 * 2**k * points[:, a].numpy()) for wave in (np.sin, np.cos) for a in range(2) for k in range(3)
+        wave(math.pi / 2 * 2**k * points[:, a].numpy()) / 2**k
+        for wave in (np.sin, np.cos)
+        for a in range(2)
+        for k in range(3)
     ]
     np.testing.assert_allclose(code, np.stack(waves, 1), atol=1e-12)
     assert np.abs(code[0] - code[1]).max() > 1  # both ends of an axis differ

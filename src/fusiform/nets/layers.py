@@ -22,14 +22,15 @@ def unit_box(points: Tensor) -> Tensor:
 
 
 def octave_code(points: Tensor, octaves: int) -> Tensor:
-    """Places as sines and cosines of doubling frequency, [V, A] -> [V, 2 * octaves * A].
+    """Places as sines and cosines of doubling frequency and halving height, [V, A] -> [V, 2 * octaves * A].
 
-    After Mildenhall et al. 2020 (NeRF), equation 4, except that the slowest wave takes half a turn from -1 to 1: a
-    whole one would give both ends the same code.
+    After Mildenhall et al. 2020 (NeRF), equation 4, with two changes. The slowest wave takes half a turn from -1 to 1:
+    a whole one would give both ends the same code. And waves are the lower the faster they are, so that smooth maps are
+    learned first, and maps that jump from place to place only where much speaks for them.
     """
-    turns = torch.pi / 2 * 2 ** torch.arange(octaves, dtype=points.dtype, device=points.device)
-    phase = (points[:, :, None] * turns).flatten(1)  # [V, A * octaves]
-    return torch.cat([phase.sin(), phase.cos()], dim=1)
+    octave = torch.arange(octaves, dtype=points.dtype, device=points.device)
+    phase = points[:, :, None] * (torch.pi / 2 * 2**octave)  # [V, A, octaves]
+    return torch.cat([(wave * 0.5**octave).flatten(1) for wave in (phase.sin(), phase.cos())], dim=1)
 
 
 class Standardise(nn.Module):
