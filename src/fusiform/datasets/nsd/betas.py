@@ -101,12 +101,16 @@ def _store(block: Block, rows: NDArray[np.int64], found: Read) -> None:
         return
     raw = block.values if kept.all() else block.values[kept]
     part = slice(int(samples[kept][0]), int(samples[kept][-1]) + 1)  # samples follow the order of trials
-    if raw.dtype.kind == "i":
+    whole = raw.dtype.kind == "i"
+    if whole:
         found.saturated[block.targets] += np.sum((raw >= LARGEST) | (raw <= -LARGEST), axis=0)
-        found.values[part, block.targets] = raw / np.float32(SCALE)
     else:
         found.missing[block.targets] += np.isnan(raw).sum(axis=0)
-        found.values[part, block.targets] = raw
+    scale = np.float32(SCALE if whole else 1)
+    if isinstance(block.targets, slice):
+        np.divide(raw, scale, out=found.values[part, block.targets], casting="same_kind")
+    else:
+        found.values[part, block.targets] = raw / scale
 
 
 def standardise_sessions(values: NDArray[np.float32], session: NDArray[np.int64], like: NDArray[np.bool_]) -> None:
