@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 Saved = Callable[[str], str]
 PROMPT = "What is this picture?"
-QWEN, IDEFICS3 = ("qwen2_vl", "qwen2_5_vl"), ("idefics3", "smolvlm")
+QWEN, IDEFICS3 = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), ("idefics3", "smolvlm")
 
 
 def picture(id: str) -> Image.Image:

@@ -180,5 +180,6 @@ FAMILIES: Mapping[str, Family] = {
     "paligemma": Family(_fixed, _patches, _prefixed, _repeated, "{bos}{prompt}\n", leading=True),
     "qwen2_vl": _QWEN,
     "qwen2_5_vl": _QWEN,
+    "qwen3_vl": _QWEN,
     "smolvlm": _IDEFICS3,
 }
