@@ -326,6 +326,21 @@ def test_splits_differ_and_shrink() -> None:
     assert sizes[1] == 1000 - published.LATE
 
 
+def test_subjects_with_fewer_sessions(written: Path) -> None:
+    design = read_design(written / "nsddata/experiments/nsd/nsd_expdesign.mat")
+    assert [len(design.shown(subject)) for subject in NSD.subjects] == [
+        750 * count for count in (40, 40, 32, 30, 40, 32, 40, 30)
+    ]
+    found = published.design()
+    own = found["subjectim"][3][found["masterordering"][0] - 1]
+    np.testing.assert_array_equal(design.shown("subj04") + 1, own[: 30 * 750])
+    early = set(found["sharedix"][0].tolist()) & set(own[: 27 * 750].tolist())  # their last three were held back too
+    assert {number + 1 for number in named_split("shared982", design, "subj04").tolist()} == early
+    np.testing.assert_array_equal(
+        named_split("shared515", design, "subj04"), named_split("shared515", design, "subj01")
+    )
+
+
 def test_ones_own_split_leaves_out_what_it_does_not_name(written: Path, tmp_path: Path) -> None:
     everything = NSD(root=written).responses("subj01").samples["stimulus"].unique()
     table = pd.DataFrame({"stimulus": everything[:300], "split": ["train", "val", "test"] * 100})

@@ -48,7 +48,8 @@ class NSD(Sampled):
             whole-brain files, and their default), or one's own: picture -> `train`, `val`, `test`, or a CSV file with
             the columns `stimulus` and `split`. What one's own split does not name is left out.
         zscore: `"session"` standardises each target within each session by its training trials; `"session-all"`, as
-            most papers do, by all of its trials, of the test too; `"none"` leaves percent signal change.
+            most papers do, by all of its trials, of the test too; `"none"` leaves percent signal change, and NaN where
+            data are missing.
         root: the folder that holds `nsddata/` (default: `nsd/` in the data folders).
         stimuli_root: that of the pictures, if another.
         trust_pickle: open `metadata_sub-01.npy`, a pickled file.
