@@ -154,8 +154,11 @@ FAMILIES: dict[str, Tiny] = {
         lambda t: {
             "vision_config": {
                 **TALL,
-                **{"hidden_size": 16, "out_hidden_size": WIDTH, "intermediate_size": 24},
-                **{"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]},
+                "hidden_size": 16,
+                "out_hidden_size": WIDTH,
+                "intermediate_size": 24,
+                "num_position_embeddings": 64,
+                "deepstack_visual_indexes": [0, 1],
             },
             "text_config": {**_qwen_text(t), "head_dim": 8},
             **_qwen_ids(t),

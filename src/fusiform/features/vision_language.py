@@ -37,8 +37,8 @@ _VISION = ("vision_tower", "visual", "vision_model")
 class VisionLanguage:
     """A network that reads a prompt about each picture: `VisionLanguage("llava-hf/llava-1.5-7b-hf", "What is this?")`.
 
-    LLaVA, Qwen2-VL, Qwen2.5-VL, Qwen3-VL, BLIP-2, InstructBLIP, PaliGemma, Idefics2, Idefics3 and SmolVLM. Layers, all global
-    [B, C]:
+    LLaVA, Qwen2-VL, Qwen2.5-VL, Qwen3-VL, BLIP-2, InstructBLIP, PaliGemma, Idefics2, Idefics3 and SmolVLM. Layers, all
+    global [B, C]:
 
     - `language.embeddings`, `language.1` ... : what each block of the language part gives on, pooled over tokens as
       `pool` says; `language.final` is its last state with the final norm;
