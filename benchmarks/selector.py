@@ -26,7 +26,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.ridge import machine
 from fusiform.files import write_json
 from fusiform.nets.selector import Selector, TokenShape
 
@@ -217,6 +216,8 @@ def line(row: dict[str, Any]) -> str:
 
 def where(settings: argparse.Namespace) -> dict[str, Any]:
     """Where and how it was measured."""
+    from benchmarks.ridge import machine  # not above: its packages would count as memory of the contenders
+
     names = ("batch", "layers", "channels", "grid", "width", "repeats", "half")
     return {**machine(settings), **{name: getattr(settings, name) for name in names}}
 

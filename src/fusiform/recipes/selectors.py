@@ -37,6 +37,7 @@ from fusiform.scores import Scores
 __all__ = ["reads_layers", "select", "selector_truth"]
 
 CLUSTERS = 20  # of targets, by their channel weights, as published
+_CLUSTERS = {"categories": [str(number) for number in range(CLUSTERS)], "cmap": "turbo"}
 HELD = 10  # one stimulus of so many is for validation where the data have no such split
 
 
@@ -243,7 +244,7 @@ def _maps(table: pd.DataFrame, layers: list[str], scores: Scores) -> list[Pictur
         "x": ("center_x", "Centre of what is read, from left to right.", {"limits": (-1, 1), "cmap": "coolwarm"}),
         "y": ("center_y", "Centre of what is read, from top to bottom.", {"limits": (-1, 1), "cmap": "coolwarm"}),
         "scale": ("scale", "Share of global tokens.", {"limits": (0, 1)}),
-        "cluster": ("cluster", "Targets with similar mixtures of channels, largest first.", {"cmap": "turbo"}),
+        "cluster": ("cluster", "Targets with similar mixtures of channels, largest first.", _CLUSTERS),
     }
     return [
         Picture(f"selected_{name}", flatmap(table[column], space, label=name, **options), caption)
