@@ -30,7 +30,9 @@ def test_values_need_no_torch():
     assert not {"torch", "nilearn", "transformers"} & loaded_by(light)
 
 
-@pytest.mark.parametrize("verb", ["demo", "encode", "decode", "extract", "fetch", "list", "export", "import"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "encode", "decode", "extract", "fetch", "list", "doctor", "init-dataset", "export", "import"]
+)
 def test_every_verb_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0
     text = capsys.readouterr().out

@@ -394,4 +394,19 @@ def test_pictures_lie_as_the_camera_says(mine: Path) -> None:
 
 def test_responses_are_what_the_recipes_take(mine: Path) -> None:
     assert isinstance(Folder(mine).responses("sub-01"), Responses)
-    assert re.fullmatch(r"mine", Folder(mine).stimuli().name)
+
+
+def test_other_pictures_of_the_same_name_are_other_stimuli(mine: Path) -> None:
+    before = Folder(mine).stimuli()
+    assert re.fullmatch(r"mine-[0-9a-f]{8}", before.name)
+    assert Folder(mine).stimuli().name == before.name
+    (mine / "pictures/000.png").write_bytes((mine / "pictures/001.png").read_bytes())
+    assert Folder(mine).stimuli().name != before.name
+
+
+def test_other_texts_are_other_stimuli(mine: Path) -> None:
+    old = "stimuli:\n  table: stimuli.tsv\n  id: picture\n  folder: pictures"
+    dataset = edit(mine, (old, "stimuli: {table: stimuli.tsv, kind: text, id: picture, text: file}"))
+    before = dataset.stimuli().name
+    rewrite("stimuli.tsv", lambda table: table.replace("000.png", "a word"))(mine)
+    assert dataset.stimuli().name != before

@@ -1,5 +1,7 @@
 """What a user's stimuli are: files and texts of a table."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +24,9 @@ KINDS: dict[str, Kind] = {"image": "image", "text": "text", "sound": "recording"
 def read_stimuli(description: Description) -> Stimuli:
     """The stimuli of a description; further columns of the table are kept.
 
+    Their name ends in a digest of the table's ids and texts, and of size and time of every file, so that features of
+    other pictures under the same ids are never taken for theirs.
+
     Raises:
         LayoutError: the table lacks a column, holds an id twice, or names a file that is not there.
     """
@@ -36,10 +41,13 @@ def read_stimuli(description: Description) -> Stimuli:
         )
     table = table.set_index(about.id).rename_axis(None)
     if about.kind == "text":
-        return Stimuli(description.name, "text", table, _Texts(dict(table[about.text])))
+        return Stimuli(_name(description, table[about.text]), "text", table, _Texts(dict(table[about.text])))
     files = {str(id): description.path(about.folder) / name for id, name in table[about.file].items()}
     _check_files(files, path)
-    return Stimuli(description.name, KINDS[about.kind], table, _loader(about, files, _words(description)))
+    words = _words(description)
+    facts = [(id, one.st_size, one.st_mtime_ns) for id, one in ((id, file.stat()) for id, file in files.items())]
+    name = _name(description, facts, [] if words is None else words.to_numpy().tolist())
+    return Stimuli(name, KINDS[about.kind], table, _loader(about, files, words))
 
 
 def stimulus_ids(description: Description, stimuli: Stimuli) -> dict[str, str]:
@@ -51,6 +59,11 @@ def stimulus_ids(description: Description, stimuli: Stimuli) -> dict[str, str]:
             pure = PurePosixPath(str(file).replace("\\", "/"))
             names |= {str(pure): str(id), f"stimuli/{pure}": str(id), pure.name: str(id)}
     return names
+
+
+def _name(description: Description, *facts: Iterable[object]) -> str:
+    said = repr([description.stimuli.kind, *map(list, facts)])
+    return f"{description.name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
 def _check_files(files: dict[str, Path], table: Path) -> None:
