@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,8 @@ def test_sweep_removes_what_the_dead_left_and_spares_the_living(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f".place.{os.getpid()}.x1"]
     sweep(tmp_path / "place", age=-1)
     assert not list(tmp_path.iterdir())
+
+
+def test_sweep_bears_scratch_that_vanishes_meanwhile(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [tmp_path / ".place.1.gone"])
+    sweep(tmp_path / "place")

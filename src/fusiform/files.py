@@ -50,7 +50,10 @@ def sweep(path: Path | str, age: float = 3600.0) -> None:
     path = Path(path)
     for scratch in path.parent.glob(f".{path.name}.*"):
         owner = scratch.name.removeprefix(f".{path.name}.").partition(".")[0]
-        old = time.time() - scratch.stat().st_mtime > age
+        try:
+            old = time.time() - scratch.stat().st_mtime > age
+        except FileNotFoundError:  # its owner was done with it a moment ago
+            continue
         if old or not owner.isdecimal() or not _alive(int(owner)):
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -285,15 +285,17 @@ def run_worker(how: str, folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(folder).items() if "/.manifest" not in name}
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one worker leaves that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run_worker("whole", folder)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
 class TestWorkers:
-    @pytest.fixture(scope="class")
-    def undisturbed(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("undisturbed")
-        run_worker("whole", folder)
-        return folder
-
     @pytest.mark.parametrize("how", ["killed", "pair"])
     def test_however_many_and_however_often_killed_they_leave_the_same_bytes(
         self, tmp_path: Path, undisturbed: Path, how: str

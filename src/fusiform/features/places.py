@@ -5,7 +5,6 @@ they are written beside it and renamed into place at once; elsewhere the last on
 """
 
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -137,15 +136,13 @@ class Folder(Place):
             sweep(self.path / folder / name)
 
     def _replace(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
-        root, written = self.path / folder, set()
+        root, written = self.path / folder, set[str]()
         for name, data in files:
             sweep(root / name)
             self.put(f"{folder}/{name}", data)
             written.add(name)
-        for file in [file for file in root.rglob("*") if file.is_file()]:
-            name = file.relative_to(root).as_posix()
-            if name not in written and not re.search(r"(^|/)\.", name):  # another process may be at work in .scratch
-                file.unlink(missing_ok=True)
+        for file in _files(root).difference(written):
+            (root / file).unlink(missing_ok=True)
 
 
 class Objects(Place):
@@ -207,6 +204,15 @@ class Objects(Place):
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+
+def _files(root: Path) -> set[str]:
+    """The files within a folder, without those in scratch: another process may be at work there."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(root):  # unlike a glob, it bears folders that vanish meanwhile
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found.update((Path(folder) / name).relative_to(root).as_posix() for name in files)
+    return found
 
 
 def _listed(folder: Path) -> list[str]:
