@@ -13,6 +13,7 @@ import pytest
 from fusiform.cli import main
 from fusiform.datasets.contract import Finding
 from fusiform.datasets.fetch import check_files
+from fusiform.errors import UnknownNameError
 from fusiform.recipes.doctor import doctor, environment
 from fusiform.recipes.doctor.environment import extras
 
@@ -146,6 +147,8 @@ class TestData:
     def test_another_subject_and_an_unknown_one(self, mine: Path) -> None:
         checkup = doctor(str(mine / "dataset.yaml"), subject="sub-02")
         assert said(checkup.tiers["data"], "responses of 'sub-02'") == "36 samples of 6 targets"
+        with pytest.raises(UnknownNameError, match=r"unknown subject 'sub-2' \(did you mean 'sub-02'\?\)"):
+            doctor(str(mine / "dataset.yaml"), subject="sub-2")
 
     def test_a_checksum_that_is_not_the_published_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path))
