@@ -159,8 +159,8 @@ class Entry:
         Raises:
             StoreError: the disk refuses.
         """
-        self.place.sweep("", [_REDUCTION])
         if not again and self._fitted.complete([_REDUCTION]):
+            self.place.sweep("", [_REDUCTION])  # only now: another worker may have been writing it
             return
         try:
             self._write_manifest()
