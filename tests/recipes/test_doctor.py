@@ -18,7 +18,7 @@ from fusiform.recipes.doctor import doctor, environment
 from fusiform.recipes.doctor.environment import extras
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
-from layouts import fmriprep, folder
+from layouts import algonauts2023, fmriprep, folder
 
 SMALL = {"pictures": 60, "vertices": 40, "subjects": 1, "runs": 8, "trs": 60, "parcels": 6}
 
@@ -165,6 +165,12 @@ class TestData:
         (tmp_path / "here/miyawaki2008/V1_mean_figure.mat").write_bytes(b"not it")
         root = given.format(tmp_path / "here")
         assert "1 of 1 files are here, 0 with" in said(doctor("miyawaki2008", root=root).tiers["data"], "files")
+
+    @pytest.mark.parametrize(("place", "given"), [("anywhere", "anywhere"), ("data/algonauts2023", "data")])
+    def test_the_root_may_have_any_name(self, tmp_path: Path, place: str, given: str) -> None:
+        algonauts2023.write(tmp_path / place)
+        checkup = doctor("algonauts2023", root=tmp_path / given)
+        assert checkup.failed == 0, checkup.lines()
 
     def test_data_under_an_agreement_say_where_to_apply(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path))

@@ -1,5 +1,6 @@
 """`doctor`: the three tiers in order, as a list of findings and, where asked for, a page of pictures."""
 
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from fusiform.plots.report import Section, save_figures, write_report
 from fusiform.recipes.doctor.data import data, pictures
 from fusiform.recipes.doctor.environment import environment
 from fusiform.recipes.doctor.fit import fits
-from fusiform.registry import names
+from fusiform.registry import find, names
 
 __all__ = ["Checkup", "doctor"]
 
@@ -79,8 +80,9 @@ def doctor(
     tiers = {"environment": _collect("environment", environment)}
     if dataset is None:
         return Checkup(tiers)
+    arguments = {**_rooted(root, dataset), **(dataset_args or {})}
     with _looking_in(root, dataset):
-        return _of_dataset(tiers, dataset, part, subject, out, device, dataset_args)
+        return _of_dataset(tiers, dataset, part, subject, out, device, arguments)
 
 
 def _of_dataset(
@@ -142,6 +144,13 @@ def _write(folder: Path, source: Dataset, sections: list[Section], tiers: Mappin
     path = folder / "report.html"
     write_report(path, f"Checkup of {source.name}", [*sections, Section("What was found", told)])
     return path
+
+
+def _rooted(root: Path | str | None, name: str) -> dict[str, Any]:
+    """The argument `root` of a dataset that has one, where the folder given is its own, whatever it is called."""
+    if root is None or name not in names("dataset") or (Path(root).expanduser() / name).is_dir():
+        return {}
+    return {"root": str(root)} if "root" in inspect.signature(find("dataset", name)).parameters else {}
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from fusiform.datasets.contract import Finding, examine
 from fusiform.datasets.fetch import check_files
 from fusiform.errors import FusiformError
 from fusiform.plots.charts import gallery, histogram
+from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
-from fusiform.plots.surface import MESH, flatmap
 from fusiform.recipes.steps import averaged, ceiling_of
 
 __all__ = ["data", "pictures"]
@@ -88,7 +88,7 @@ def _found_ceiling(responses: Responses) -> NDArray[np.float64] | None:
 
 
 def pictures(dataset: Dataset, part: str, subject: str) -> list[Section]:
-    """The first stimuli, and the ceiling of every target: on the cortex where the targets lie on it."""
+    """The first stimuli, and the ceiling of every target: on a map where they have places."""
     stimuli, responses = dataset.stimuli(part), dataset.responses(subject, part=part)
     return [_shown(stimuli), _ceiling_section(responses)]
 
@@ -117,8 +117,8 @@ def _ceiling_section(responses: Responses) -> Section:
     if ceiling is None:
         return Section(title, notice="Nothing was shown twice, so no ceiling can be told.")
     caption = "The largest r to expect of averaged responses, from the agreement of repeats."
-    if responses.space.mesh == MESH:
-        figure = flatmap(ceiling, responses.space, label="r ceiling", limits=(0.0, 1.0))
+    if not unmapped(responses.space):
+        figure = brain_map(ceiling, responses.space, label="r ceiling", limits=(0.0, 1.0))
     else:
         figure = histogram({"r ceiling": ceiling}, x="r ceiling")
     return Section(title, pictures=[Picture("ceiling", figure, caption)])
