@@ -11,7 +11,7 @@ from fusiform.data import Recording, Responses, Stimuli
 from fusiform.datasets import Dataset
 from fusiform.datasets.contract import Finding, examine
 from fusiform.datasets.fetch import check_files
-from fusiform.errors import DataError, FusiformError
+from fusiform.errors import FusiformError
 from fusiform.plots.charts import gallery, histogram
 from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
