@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import one_hot
 
 __all__ = ["Cells", "Choice", "read"]
 
@@ -44,14 +45,19 @@ class Choice(NamedTuple):
 class Cells(nn.Module):
     """Which layer each of the K tokens is of, and where in its grid it lies: all cells, layer by layer, then globals.
 
+    The weight of a token is a product of factors: the share of its layer, that of its scale, and one per axis of the
+    grid. Few of them differ (an axis of eight cells has eight), so they are made once per target, [N, F], and each
+    token picks its own.
+
     Args:
         grids: of every layer, such as (8, 8); () for a layer that is one vector.
     """
 
-    member: Tensor  # [L, K] one where a token is of the layer
     index: Tensor  # [K, A] place in the grid along each axis, x first
     size: Tensor  # [K, A] of the grid; 0 where a token has no place and is read everywhere
-    wide: Tensor  # [K] whether it is global
+    axis: Tensor  # [A, S] one where a span, a cell's extent along an axis, is on the axis
+    span: Tensor  # [2, S] index and size of every span
+    pick: Tensor  # [2 + A, K, F] one where a token picks the factor
 
     def __init__(self, grids: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
@@ -63,24 +69,43 @@ class Cells(nn.Module):
             index.append(torch.zeros(len(places), self.axes).index_copy_(1, torch.arange(len(grid)), places.float()))
             size.append(torch.tensor([[*reversed(grid), *[0] * (self.axes - len(grid))]]).expand(len(places), -1))
         count, globals_ = len(layer), torch.zeros(len(grids), self.axes)
-        owner = torch.tensor([*layer, *range(len(grids))])
-        self._keep("member", (owner == torch.arange(len(grids))[:, None]).float())
         self._keep("index", torch.cat([*index, globals_]))
         self._keep("size", torch.cat([*size, globals_]).float())
-        self._keep("wide", torch.arange(len(owner)) >= count)
+        self._set_factors(len(grids), torch.tensor([*layer, *range(len(grids))]), count)
+
+    def _set_factors(self, layers: int, layer: Tensor, count: int) -> None:
+        """Number the factors: shares of the layers, of the local and the global scale, one, and all spans."""
+        where = [(axis, *map(float, pair)) for axis in range(self.axes) for pair in self._spans(axis)]
+        spans = torch.tensor(where).view(-1, 3)
+        number = {span: layers + 3 + position for position, span in enumerate(where)}
+        picked = [layer, torch.where(torch.arange(len(layer)) < count, layers, layers + 1)]
+        for axis in range(self.axes):
+            pairs = zip(self.index[:, axis].tolist(), self.size[:, axis].tolist(), strict=True)
+            picked.append(torch.tensor([number.get((axis, *pair), layers + 2) for pair in pairs]))
+        self._keep("axis", (spans[:, 0] == torch.arange(self.axes)[:, None]).float())
+        self._keep("span", spans[:, 1:].T.contiguous())
+        self._keep("pick", torch.stack([one_hot(one, layers + 3 + len(where)) for one in picked]).float())
+
+    def _spans(self, axis: int) -> list[tuple[int, int]]:
+        """(index, size) of every cell along an axis, of every size that grids have there."""
+        sizes = sorted({int(size) for size in self.size[:, axis].tolist()} - {0})
+        return [(index, size) for size in sizes for index in range(size)]
 
     def _keep(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)  # it follows from the grids
 
-    def weights(self, choice: Choice, columns: Tensor | slice = slice(None)) -> Tensor:
-        """Share of each token in what a target reads, [N, K], or of some tokens."""
+    def factors(self, choice: Choice) -> Tensor:
+        """All factors of every target, [N, F]."""
         scale = choice.scale[:, None]
-        weights = choice.layer @ self.member[:, columns] * torch.where(self.wide[columns], scale, 1 - scale)
-        for axis in range(self.axes):
-            weights = weights * _share(
-                choice.place[:, axis : axis + 1], self.index[columns, axis], self.size[columns, axis]
-            )
-        return weights
+        spans = _share(choice.place @ self.axis, *self.span)
+        return torch.cat([choice.layer, 1 - scale, scale, torch.ones_like(scale), spans], dim=1)
+
+    def weights(self, factors: Tensor, columns: Tensor | slice = slice(None)) -> Tensor:
+        """Share of each token in what a target reads, [N, K], or of some tokens."""
+        first, *others = (factors @ self.pick[:, columns].mT).unbind()
+        for other in others:
+            first = first * other
+        return first
 
     def order(self, place: Tensor) -> Tensor:
         """Targets along a path that winds through the cells of the finest grid, [N] positions."""
@@ -118,14 +143,14 @@ def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse
     cuda = tokens.is_cuda
     sparse = not cuda if sparse is None else sparse
     rows = max(FEWEST, (BLOCK_CUDA if cuda else BLOCK) // tokens[0].numel())
-    targets = (*choice, weight)
     with torch.autocast(tokens.device.type, enabled=False):  # the types of products are chosen here
+        factors = cells.factors(choice)
         if not sparse:
             starts = range(0, len(weight), rows)
-            return _apply(cells, [(slice(a, a + rows), slice(None)) for a in starts], tokens, *targets).T
-        order = cells.order(choice.place.detach())
-        ordered = [one[order] for one in targets]
-        found = _apply(cells, cells.tiles(ordered[0].detach(), rows), tokens, *ordered)
+            return _apply(cells, [(slice(a, a + rows), slice(None)) for a in starts], tokens, factors, weight).T
+        place = choice.place.detach()
+        order = cells.order(place)
+        found = _apply(cells, cells.tiles(place[order], rows), tokens, factors[order], weight[order])
         return found[order.argsort()].T
 
 
@@ -149,7 +174,7 @@ class _Read(torch.autograd.Function):
             leaves = [part.detach().requires_grad_() for part in (tokens[columns], *_rows(targets, rows))]
             with torch.enable_grad():
                 out = _tile(ctx.cells, columns, *leaves)
-            first, *others = torch.autograd.grad(out, leaves, grad[rows], materialize_grads=True, allow_unused=True)
+            first, *others = torch.autograd.grad(out, leaves, grad[rows])
             if isinstance(columns, slice):
                 whole += first
             else:
@@ -164,14 +189,12 @@ def _apply(cells: Cells, tiles: list[Any], *tensors: Tensor) -> Tensor:
     return found
 
 
-def _tile(
-    cells: Cells, columns: Tensor | slice, tokens: Tensor, place: Tensor, layer: Tensor, scale: Tensor, weight: Tensor
-) -> Tensor:
+def _tile(cells: Cells, columns: Tensor | slice, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:
     """[n, B] of some targets, from the tokens [k, B, D] that they touch."""
     _, batch, width = tokens.shape
-    weights = cells.weights(Choice(place, layer, scale), columns)
-    mixed = (weights.to(tokens.dtype) @ tokens.flatten(1)).view(-1, batch, width)
-    return torch.bmm(mixed.to(weight.dtype), weight[:, :, None])[:, :, 0] / width
+    mixed = cells.weights(factors, columns).to(tokens.dtype) @ tokens.flatten(1)
+    mixed = mixed.view(-1, batch, width).to(weight.dtype)
+    return torch.bmm(mixed, weight[:, :, None])[:, :, 0] / width
 
 
 def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
@@ -179,15 +202,14 @@ def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
 
 
 def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
-    """Share of a cell in linear interpolation at a place, and none beyond the grid; one where there is no grid.
+    """Share of a cell in linear interpolation at a place, and none beyond the grid.
 
     At a cell's centre, where the slope jumps, it is that to the right, as in torch's `grid_sample`.
     """
     position = _position(place, size)
     below = position.detach().floor()
     rest = position - below
-    share = torch.where(index == below, 1 - rest, torch.where(index == below + 1, rest, 0.0))
-    return torch.where(size == 0, 1.0, share)
+    return torch.where(index == below, 1 - rest, torch.where(index == below + 1, rest, 0.0))
 
 
 def _position(place: Tensor, size: Tensor | int) -> Tensor:
