@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from fusiform.data import Space
 from fusiform.errors import DataError
-from fusiform.plots.meshes import HEMISPHERES, VERTICES, flat_pixels, mesh_of, sulcal_depth
+from fusiform.plots.meshes import HEMISPHERES, MESHES, VERTICES, flat_pixels, mesh_of, sphere_of, sulcal_depth
 from fusiform.plots.style import NOTHING
 from fusiform.plots.surface import MESH, fill, flatmap, flatmaps, inflated
 
@@ -51,6 +51,50 @@ def test_the_others_take_the_value_of_the_nearest_on_the_sphere():
         np.testing.assert_array_equal(filled[side], values[here][taken])
         np.testing.assert_allclose(apart[np.arange(VERTICES), taken], apart.min(1))
     assert note == "600 of 20,484 vertices; others nearby take the nearest one's value"
+
+
+@pytest.mark.parametrize("mesh", ["fsaverage6", "fsaverage"])
+def test_the_first_vertices_of_a_finer_mesh_are_drawn(mesh):
+    count = MESHES[mesh]
+    values = np.random.default_rng(0).normal(size=2 * count)
+    values[[3, count + 5]] = np.nan
+    filled, note = fill(values, Space.vertices(mesh, np.arange(count), np.arange(count), mesh))
+    for side, numbers in zip(HEMISPHERES, np.split(values, 2), strict=True):
+        np.testing.assert_array_equal(filled[side], numbers[:VERTICES])
+    assert note == f"{2 * count:,} vertices of {mesh}; drawn are those of fsaverage5, the first 10,242 of a hemisphere"
+
+
+@pytest.mark.parametrize("mesh", ["fsaverage4", "fsaverage6", "fsaverage"])
+def test_what_some_vertices_of_another_mesh_lack_is_the_nearest_ones_on_its_sphere(mesh):
+    vertices = np.sort(np.random.default_rng(0).permutation(MESHES[mesh])[:400])
+    values = np.random.default_rng(1).permutation(400).astype(float)
+    filled, note = fill(values, Space.vertices("some", vertices, [], mesh))
+    away = np.linalg.norm(sphere_of(MESH)[:, None] - sphere_of(mesh)[vertices], axis=2)  # [10242, 400] mm
+    taken = np.argsort(values)[filled["left"].astype(int)]  # whose value it is: values are 0 to 399
+    np.testing.assert_allclose(away[np.arange(VERTICES), taken], away.min(axis=1))  # some are equally near to two
+    own = vertices[vertices < VERTICES]
+    np.testing.assert_array_equal(filled["left"][own], values[: len(own)])
+    assert np.isnan(filled["right"]).all()
+    assert note.startswith(f"400 of {MESHES[mesh]:,} vertices of {mesh}, drawn on fsaverage5; others nearby take")
+
+
+def test_a_region_of_the_finest_mesh_has_no_hole_and_no_halo():
+    """As the challenge of 2023 gives it: the back of the brain, and of it every other vertex."""
+    place = KDTree(sphere_of(MESH)).query(sphere_of("fsaverage"))[1]
+    behind = mesh_of("inflated", "left").points[:, 1] < -50  # [10242]
+    vertices = np.random.default_rng(0).permutation(np.flatnonzero(behind[place]))[::2]
+    filled, _ = fill(np.ones(len(vertices)), Space.vertices("region", np.sort(vertices), [], "fsaverage"))
+    painted = np.isfinite(filled["left"])
+    assert painted[behind].all()
+    assert painted.sum() < 1.1 * behind.sum()
+
+
+def test_parcels_are_said_to_be_drawn_at_one_vertex_each():
+    space = some(sides=["left"])
+    parcels = Space("parcels", space.targets.assign(parcel=np.arange(300)), MESH)
+    assert "300 parcels, each at one vertex" in fill(np.ones(300), parcels)[1]
+    [note] = [text.get_text() for text in flatmap(np.ones(300), parcels).texts if "parcels" in text.get_text()]
+    assert note == fill(np.ones(300), parcels)[1]
 
 
 def test_a_region_stays_a_region():
@@ -229,14 +273,16 @@ def test_what_cannot_be_drawn_is_refused(draw):
         draw(np.zeros(5), space)
     with pytest.raises(DataError, match=r"shape \(6, 1\)"):
         draw(np.zeros((6, 1)), space)
-    with pytest.raises(DataError, match=r"'regions' has no vertices.*None.*charts\.bars"):
+    with pytest.raises(DataError, match=r"'regions' cannot be drawn.*has no vertices.*None.*charts\.bars"):
         draw(np.zeros(2), Space.named("regions", ["V1", "V2"]))
-    with pytest.raises(DataError, match="'fsaverage7'"):
-        draw(np.zeros(6), Space("fine", space.targets, "fsaverage7"))
+    with pytest.raises(DataError, match="'fsLR'"):
+        draw(np.zeros(6), Space("other", space.targets, "fsLR"))
     with pytest.raises(DataError, match="'lh'"):
         draw(np.zeros(1), Space("s", pd.DataFrame({"hemisphere": ["lh"], "vertex": [0]}), MESH))
     with pytest.raises(DataError, match="names 10242"):
         draw(np.zeros(1), Space("s", pd.DataFrame({"hemisphere": ["left"], "vertex": [VERTICES]}), MESH))
+    with pytest.raises(DataError, match="from 0 to 40961 of fsaverage6"):
+        draw(np.zeros(1), Space("s", pd.DataFrame({"hemisphere": ["left"], "vertex": [40962]}), "fsaverage6"))
 
 
 def test_the_values_handed_in_stay_as_they_were():

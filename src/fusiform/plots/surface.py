@@ -1,11 +1,9 @@
-"""Values on the cortex: flat maps and inflated views on fsaverage5."""
+"""Values on the cortex: flat maps and inflated views on fsaverage5, of any fsaverage mesh."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,19 +12,22 @@ from fusiform.errors import DataError
 from fusiform.plots.meshes import (
     HEMISPHERES,
     MESH,
+    MESHES,
     VERTICES,
     Extent,
     Floats,
     flat_pixels,
     mesh_of,
+    sphere_of,
     sulcal_depth,
 )
-from fusiform.plots.style import INK, MUTED, NOTHING, axes_grid, colour_bar, heading
+from fusiform.plots.paint import Paint, finish, paint_for
+from fusiform.plots.style import INK, MUTED, axes_grid
 
-__all__ = ["MESH", "fill", "flatmap", "flatmaps", "inflated"]
+__all__ = ["MESH", "fill", "flatmap", "flatmaps", "inflated", "unplaced"]
 
-MOST_NAMES = 20  # that fit beside the colour bar
 REACH = 4  # times the median distance of neighbours: scattered vertices leave no hole, and a region stays a region
+OTHERS = "others nearby take the nearest one's value"
 
 
 def flatmap(
@@ -43,7 +44,7 @@ def flatmap(
 
     Args:
         values: [V]; NaN is left grey. With `categories`, positions in them.
-        space: where the V targets live; it must name vertices of fsaverage5.
+        space: where the V targets live; it must name vertices of an fsaverage mesh.
         title: above the map.
         label: of the colour bar.
         cmap: a matplotlib colour map.
@@ -74,14 +75,14 @@ def flatmaps(
     if not maps:
         raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
     filled = {name: fill(values, space) for name, values in maps.items()}
-    paint = _paint([sides for sides, _ in filled.values()], cmap, limits, categories)
+    paint = paint_for([side for sides, _ in filled.values() for side in sides.values()], cmap, limits, categories)
     made, grid = axes_grid(len(maps), 2, width=9.6, height=3.9 * len(maps) + 0.4)
     for axes, (name, (sides, _)) in zip(grid, filled.items(), strict=True):
         for ax, hemisphere in zip(axes, HEMISPHERES, strict=True):
             _draw_flat(ax, sides[hemisphere], hemisphere, paint)
             ax.set_title(f"{name}, {hemisphere}" if name else hemisphere, fontsize=8, color=MUTED)
     note = next(note for _, note in filled.values())
-    _finish(made, grid, paint, title, label, note)
+    finish(made, [ax for axes in grid for ax in axes], paint, title, label, note)
     return made
 
 
@@ -97,105 +98,91 @@ def inflated(
 ) -> Figure:
     """Four views of the inflated hemispheres: left lateral and medial, right medial and lateral; as in `flatmap`."""
     filled, note = fill(values, space)
-    paint = _paint([filled], cmap, limits, categories)
+    paint = paint_for(list(filled.values()), cmap, limits, categories)
     made, [axes] = axes_grid(1, 4, width=11.0, height=2.6)
     views = (("left", -1), ("left", 1), ("right", -1), ("right", 1))  # seen from this side along x
     names = ("left, lateral", "left, medial", "right, medial", "right, lateral")
     for ax, (hemisphere, side), name in zip(axes, views, names, strict=True):
         _draw_inflated(ax, filled[hemisphere], hemisphere, side, paint)
         ax.set_title(name, fontsize=8, color=MUTED)
-    _finish(made, [axes], paint, title, label, note)
+    finish(made, axes, paint, title, label, note)
     return made
 
 
 def fill(values: ArrayLike, space: Space) -> tuple[dict[str, Floats], str]:
-    """Spread the values of some vertices over both hemispheres.
+    """Spread the values of some vertices over both hemispheres of fsaverage5.
 
-    Where the space holds some of a hemisphere's vertices, each other vertex takes the value of the nearest of them on
-    the sphere, so that the map has no holes. What is farther from all of them than `REACH` times their usual distance
-    from each other stays NaN: vertices of visual cortex say nothing of the frontal lobe.
+    The vertices of fsaverage5 are the first ones of every finer fsaverage mesh, and keep their own values. Where the
+    space does not hold one, it takes the value of the nearest vertex that it holds, on the sphere of the space's mesh,
+    so that the map has no holes. What is farther from all of them than `REACH` times their usual distance from each
+    other stays NaN: vertices of visual cortex say nothing of the frontal lobe.
 
     Returns:
-        hemisphere -> [10242], and a sentence that says what was filled (empty where nothing was).
+        hemisphere -> [10242], and a sentence that says what was drawn (empty where it is every vertex's own value).
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (space.size,):
         raise DataError(
             f"values have the shape {numbers.shape}; wanted [{space.size}], one per target of {space.name!r}"
         )
-    sides, vertices = _places(space)
+    mesh, sides, vertices = _places(space)
     filled = {}
     for hemisphere in HEMISPHERES:
         here = sides == hemisphere
-        filled[hemisphere] = _nearest(numbers[here], vertices[here], hemisphere)
-    part = len(np.unique(sides)) * VERTICES
-    note = f"{space.size:,} of {part:,} vertices; others nearby take the nearest one's value"
-    return filled, "" if space.size >= part else note
+        filled[hemisphere] = _nearest(numbers[here], vertices[here], mesh)
+    return filled, _note(space, mesh, len(np.unique(sides)) * MESHES[mesh])
 
 
-def _places(space: Space) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """The hemisphere and the vertex of every target, [V] and [V]."""
-    if space.mesh != MESH or not {"hemisphere", "vertex"} <= set(space.targets):
-        raise DataError(
-            f"space {space.name!r} has no vertices of {MESH} (its mesh is {space.mesh!r}) and cannot be drawn on the "
-            "cortex; use charts.bars or charts.histogram for it"
+def _note(space: Space, mesh: str, part: int) -> str:
+    """What was drawn of the `part` vertices of the hemispheres that have targets."""
+    if "parcel" in space.targets:
+        return (
+            f"{space.size:,} parcels, each at one vertex near its middle; vertices nearby take the nearest one's value"
         )
-    sides, vertices = space.column("hemisphere"), space.column("vertex").astype(np.int64)
-    strange = [*np.setdiff1d(sides, HEMISPHERES), *vertices[(vertices < 0) | (vertices >= VERTICES)].tolist()]
-    if strange:
+    if mesh == MESH:
+        return "" if space.size >= part else f"{space.size:,} of {part:,} vertices; {OTHERS}"
+    if space.size >= part and MESHES[mesh] > VERTICES:
+        return f"{space.size:,} vertices of {mesh}; drawn are those of {MESH}, the first {VERTICES:,} of a hemisphere"
+    return f"{space.size:,} of {part:,} vertices of {mesh}, drawn on {MESH}; {OTHERS}"
+
+
+def unplaced(space: Space) -> str:
+    """Why targets cannot be drawn on the cortex; empty where they can."""
+    if space.mesh not in MESHES or not {"hemisphere", "vertex"} <= set(space.targets):
+        return f"has no vertices of an fsaverage mesh (its mesh is {space.mesh!r})"
+    vertices, count = space.column("vertex"), MESHES[space.mesh]
+    strange = np.setdiff1d(space.column("hemisphere"), HEMISPHERES).tolist()
+    strange += vertices[(vertices < 0) | (vertices >= count)].tolist()
+    if not strange:
+        return ""
+    wanted = f"hemispheres 'left' and 'right', and vertices from 0 to {count - 1} of {space.mesh}"
+    return f"names {strange[0]!r}; wanted {wanted}"
+
+
+def _places(space: Space) -> tuple[str, NDArray[np.object_], NDArray[np.int64]]:
+    """The mesh, and the hemisphere and the vertex of every target, [V] and [V]."""
+    if why := unplaced(space):
         raise DataError(
-            f"space {space.name!r} names {strange[0]!r}; wanted hemispheres 'left' and 'right', and vertices from 0 to "
-            f"{VERTICES - 1} of {MESH}"
+            f"space {space.name!r} cannot be drawn on the cortex, for it {why}; for voxels there is volume.mosaic, "
+            "for others charts.bars and charts.histogram"
         )
-    return sides, vertices
+    return str(space.mesh), space.column("hemisphere"), space.column("vertex").astype(np.int64)
 
 
-def _nearest(values: Floats, vertices: NDArray[np.int64], hemisphere: str) -> Floats:
+def _nearest(values: Floats, vertices: NDArray[np.int64], mesh: str) -> Floats:
+    """[10242] values of the vertices of one hemisphere of fsaverage5."""
     if not len(vertices):
         return np.full(VERTICES, np.nan)
     from scipy.spatial import KDTree
 
-    points = mesh_of("sphere", hemisphere).points
-    known = KDTree(points[vertices])
-    away, nearest = known.query(points)
+    known = KDTree(sphere_of(mesh)[vertices])
+    away, nearest = known.query(sphere_of(MESH))
     between = np.asarray(known.query(known.data, k=2)[0])[:, 1]  # infinite where there is one vertex only
     within = REACH * np.nan_to_num(np.median(between), posinf=0.0)
     return np.where(away <= within, values[nearest], np.nan)
 
 
-@dataclass(frozen=True)
-class _Paint:
-    """How numbers become colours, and the names of categories."""
-
-    cmap: Colormap
-    norm: Normalize
-    categories: Sequence[str] | None
-
-    def __call__(self, values: Floats) -> NDArray[np.float64]:
-        """[...] to RGBA [..., 4]; NaN is grey."""
-        colours = np.asarray(self.cmap(self.norm(np.where(np.isnan(values), 0.0, values))))
-        colours[np.isnan(values)] = to_rgba(NOTHING)
-        return colours
-
-
-def _paint(
-    maps: Sequence[Mapping[str, Floats]],
-    cmap: str,
-    limits: tuple[float, float] | None,
-    categories: Sequence[str] | None,
-) -> _Paint:
-    from matplotlib import colormaps
-
-    if categories is not None:
-        steps = ListedColormap(colormaps[cmap](np.linspace(0.05, 0.95, len(categories))))
-        return _Paint(steps, BoundaryNorm(np.arange(len(categories) + 1) - 0.5, len(categories)), categories)
-    numbers = np.concatenate([values for sides in maps for values in sides.values()])
-    numbers = numbers[np.isfinite(numbers)]
-    low, high = limits or (np.percentile(numbers, (1, 99)) if len(numbers) else (0.0, 1.0))
-    return _Paint(colormaps[cmap], Normalize(low, high if high > low else low + 1), None)
-
-
-def _draw_flat(ax: Axes, values: Floats, hemisphere: str, paint: _Paint) -> None:
+def _draw_flat(ax: Axes, values: Floats, hemisphere: str, paint: Paint) -> None:
     pixels, extent = flat_pixels(hemisphere)
     colours = paint(values[pixels])
     colours[pixels < 0] = 0
@@ -225,7 +212,7 @@ def _draw_sulci(ax: Axes, hemisphere: str) -> None:
     borders.set(alpha=0.4, path_effects=[Stroke(linewidth=1.1, foreground=INK), Normal()])
 
 
-def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: _Paint) -> None:
+def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: Paint) -> None:
     """Faces that look to the viewer, far ones first, darker where they turn away."""
     from matplotlib.collections import PolyCollection
 
@@ -244,23 +231,3 @@ def _draw_inflated(ax: Axes, values: Floats, hemisphere: str, side: int, paint: 
     ax.set_ylim(-78, 78)
     ax.set_aspect("equal")
     ax.set_axis_off()
-
-
-def _finish(made: Figure, grid: list[list[Axes]], paint: _Paint, title: str, label: str, note: str) -> None:
-    from matplotlib.cm import ScalarMappable
-
-    bar = colour_bar(
-        made,
-        ScalarMappable(paint.norm, paint.cmap),
-        [ax for axes in grid for ax in axes],
-        label,
-        shrink=0.7 / len(grid),
-    )
-    if paint.categories is not None:
-        step = -(-len(paint.categories) // MOST_NAMES)
-        bar.set_ticks(list(range(0, len(paint.categories), step)), labels=list(paint.categories[::step]))
-        bar.minorticks_off()
-        bar.ax.tick_params(length=0)
-    heading(made, title)
-    if note:
-        made.supxlabel(note, fontsize=7, color=MUTED)

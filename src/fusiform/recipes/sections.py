@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fusiform.data import Space
 from fusiform.plots.charts import bars, gallery, histogram, lines, scatter
+from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
-from fusiform.plots.surface import MESH, flatmap
 from fusiform.recipes.evaluate import Evaluation
 from fusiform.recipes.outcome import reliable
 from fusiform.scores import Scores
@@ -31,7 +32,7 @@ def encoding_sections(summary: Mapping[str, Any], result: Evaluation, scores: Sc
         "Prediction of held-out responses",
         [_over(scores), f"Responses out of place (a control): mean r = {summary['controls']['shuffled_r']:.3f}."],
         _tiles(summary["scores"]),
-        [_where(scores), *_against_ceiling(scores)],
+        [*_where(scores), *_against_ceiling(scores)],
     )
     return [
         where,
@@ -93,15 +94,26 @@ def _reliable_mean(scores: Scores, layer: Scores) -> float:
     return float(layer.values[among].mean()) if among.any() else float("nan")
 
 
-def _where(scores: Scores) -> Picture:
-    """The scores on the cortex, as bars, or as a distribution: whatever the space allows."""
+def _where(scores: Scores) -> list[Picture]:
+    """The scores on a map of the brain; where the space has no places, as bars or as a distribution, and by region."""
     caption = "Correlation of predicted and measured responses."
     space = scores.space
-    if space is not None and space.mesh == MESH:
-        return Picture("map", flatmap(scores.values, space, label="r"), caption)
-    if space is not None and space.size <= FEW:
-        return Picture("regions", bars(scores.values, space.names, ceiling=scores.ceiling), caption)
-    return Picture("distribution", histogram({"targets": scores.values}), caption)
+    if space is None:
+        return [Picture("distribution", histogram({"targets": scores.values}), caption)]
+    if not (why := unmapped(space)):
+        return [Picture("map", brain_map(scores.values, space, label="r"), caption)]
+    caption += f" There is no map, for the space {space.name!r} {why}."
+    if space.size <= FEW:
+        return [Picture("regions", bars(scores.values, space.names, ceiling=scores.ceiling), caption)]
+    return [Picture("distribution", histogram({"targets": scores.values}), caption), *_by_region(scores, space)]
+
+
+def _by_region(scores: Scores, space: Space) -> list[Picture]:
+    if "roi" not in space.targets or not 1 < space.targets["roi"].nunique() <= FEW:
+        return []
+    means = pd.Series(scores.values).groupby(space.column("roi"), sort=False).mean()
+    made = bars(means, [str(name) or "none" for name in means.index], label="mean r")
+    return [Picture("regions", made, "Mean over the targets of each region.")]
 
 
 def _against_ceiling(scores: Scores) -> list[Picture]:
@@ -117,8 +129,8 @@ def _layers(table: pd.DataFrame, result: Evaluation, scores: Scores) -> list[Pic
         return []
     made = lines({"mean r": table["mean r"]}, names, title="Prediction from each layer alone")
     pictures = [Picture("layers", made, "Mean r of each layer on held-out samples.")]
-    if scores.space is not None and scores.space.mesh == MESH:
+    if scores.space is not None and not unmapped(scores.space):
         place = np.array([names.index(layer) for layer in result.chosen])
-        chosen = flatmap(place, scores.space, categories=names, cmap="viridis")
-        pictures.append(Picture("layer_map", chosen, "The layer that predicts each vertex best within training rows."))
+        chosen = brain_map(place, scores.space, categories=names, cmap="viridis")
+        pictures.append(Picture("layer_map", chosen, "The layer that predicts each target best within training rows."))
     return pictures

@@ -16,8 +16,8 @@ from fusiform.files import atomic
 from fusiform.models.folds import Split
 from fusiform.models.selection import channel_clusters, selection
 from fusiform.pairs import Pairs
+from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
-from fusiform.plots.surface import MESH, flatmap
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import (
     Stopwatch,
@@ -236,7 +236,7 @@ def _sections(chosen: Chosen, scores: Scores, summary: Mapping[str, Any]) -> lis
 
 def _maps(table: pd.DataFrame, layers: list[str], scores: Scores) -> list[Picture]:
     space = scores.space
-    if space is None or space.mesh != MESH:
+    if space is None or unmapped(space):
         return []
     whole: dict[str, tuple[str, str, dict[str, Any]]] = {
         "layer": ("layer_index", "The layer with the largest share.", {"categories": layers, "cmap": "viridis"}),
@@ -247,7 +247,7 @@ def _maps(table: pd.DataFrame, layers: list[str], scores: Scores) -> list[Pictur
         "cluster": ("cluster", "Targets with similar mixtures of channels, largest first.", _CLUSTERS),
     }
     return [
-        Picture(f"selected_{name}", flatmap(table[column], space, label=name, **options), caption)
+        Picture(f"selected_{name}", brain_map(table[column], space, label=name, **options), caption)
         for name, (column, caption, options) in whole.items()
         if column in table
     ]
