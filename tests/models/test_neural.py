@@ -14,6 +14,7 @@ from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameEr
 from fusiform.models import neural
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import channel_clusters, channel_weights, selection
+from fusiform.models.subjects import places_of
 from fusiform.pairs import Pairs, pair
 
 QUICK = {"width": 4, "epochs": 2, "batch_size": 8, "device": "cpu", "net_args": {"hidden": 8, "octaves": 2}}
@@ -185,6 +186,25 @@ def test_pairs_bring_coordinates_and_their_split():
     assert isinstance(pairs, Pairs)
 
 
+def test_hemispheres_on_one_sphere_are_laid_side_by_side():
+    sphere = np.random.default_rng(0).standard_normal((50, 3))
+    sphere *= 100 / np.linalg.norm(sphere, axis=1, keepdims=True)
+
+    def placed(right_from):
+        both = np.concatenate([sphere, sphere + np.array([right_from, 0, 0])])
+        sides = np.repeat(["left", "right"], 50)
+        return both, places_of(Space("s", pd.DataFrame(both, columns=list("xyz")).assign(hemisphere=sides)))
+
+    given, found = placed(0)
+    np.testing.assert_array_equal(found[:50], given[:50])
+    np.testing.assert_allclose(np.diff(found[50:] - given[50:], axis=0), 0, atol=1e-12)
+    assert 15 < found[50:, 0].min() - found[:50, 0].max() < 25
+    for apart in (150, 240):  # a brain's halves, which touch; spheres that were laid apart before
+        given, found = placed(apart)
+        np.testing.assert_array_equal(found, given)
+    np.testing.assert_array_equal(places_of(Space("s", pd.DataFrame(sphere, columns=list("xyz")))), sphere)
+
+
 def test_several_subjects_share_the_trunk_and_are_predicted_by_name():
     both = {"s1": pairs_of(), "s2": pairs_of(24, 7, seed=1, subject="s2")}
     model = NeuralEncoder(**QUICK).fit(both)
@@ -311,7 +331,7 @@ def test_bad_input_is_refused_in_words(change, message):
         ({"loss": "l2"}, "mse, smooth_l1"),
         ({"penalty": -1}, "penalty is -1"),
         ({"decay_steps": 0}, "decay_steps"),
-        ({"net_args": {"hiden": 3}}, "hiden"),
+        ({"net_args": {"depth": 3}}, "depth"),
         ({"epochs": 0}, "epochs is 0"),
         ({"device": "toaster"}, "toaster"),
         ({"coordinates": None}, "no coordinates"),

@@ -7,11 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusiform.data import Space
 from fusiform.errors import DataError, SettingsError
 from fusiform.nets.selector import TokenShape
 from fusiform.pairs import Pairs, Rows
 
-__all__ = ["ALONE", "GLOBAL", "Part", "Subject", "count_rows", "read_subjects", "read_views", "token_shapes"]
+__all__ = [
+    "ALONE",
+    "GLOBAL",
+    "Part",
+    "Subject",
+    "count_rows",
+    "places_of",
+    "read_subjects",
+    "read_views",
+    "token_shapes",
+]
 
 GLOBAL = "/global"  # ends the name of a layer's global tokens
 ALONE = ""  # name of a subject that was given without one
@@ -216,9 +227,26 @@ def _check_alike(first: Part, other: Part) -> None:
         raise DataError(f"{name!r} of validation has rows of the shape {theirs.get(name)}; wanted {ours.get(name)}")
 
 
+def places_of(space: Space) -> NDArray[np.float64]:
+    """Where targets are, [V, 3] in mm, with the hemispheres side by side.
+
+    Spheres are often given around one middle each; a model that reads coordinates would take two vertices in one place
+    for one. The right hemisphere then moves along x, until a tenth of a sphere lies between.
+    """
+    places = space.coordinates()
+    if "hemisphere" not in space.targets:
+        return places
+    right = space.column("hemisphere") == "right"
+    if right.all() or not right.any():
+        return places
+    width, into = np.ptp(places[~right, 0]), places[~right, 0].max() - places[right, 0].min()
+    places[:, 0] += np.where(right & (into > width / 2), into + width / 10, 0.0)
+    return places
+
+
 def _coordinates(X: Any, given: Any, count: int) -> NDArray[np.float64]:
     if given is None and isinstance(X, Pairs):
-        given = X.space.coordinates()
+        given = places_of(X.space)
     if given is None:
         raise SettingsError(f"there are no coordinates; give coordinates=[V, 3] of the {count} targets")
     places = np.asarray(given, dtype=np.float64)

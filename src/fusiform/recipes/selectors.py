@@ -15,6 +15,7 @@ from fusiform.errors import SettingsError
 from fusiform.files import atomic
 from fusiform.models.folds import Split
 from fusiform.models.selection import channel_clusters, selection
+from fusiform.models.subjects import places_of
 from fusiform.pairs import Pairs
 from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
@@ -140,7 +141,7 @@ def _learn(
         arguments: of the model.
         shuffle: a seed by which targets exchange their coordinates: a control.
     """
-    places = pairs.space.coordinates()
+    places = places_of(pairs.space)
     if shuffle is not None:
         places = np.random.default_rng(shuffle).permutation(places)
     fitted = [
