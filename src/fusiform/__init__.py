@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fusiform.features.store import FeatureStore
     from fusiform.features.tokens import Tokens, as_backbone, hook_layers, load_backbone
     from fusiform.models.folds import ContiguousFolds, cross_predict
+    from fusiform.models.neural import NeuralEncoder
     from fusiform.models.ridge import RidgeCV
     from fusiform.pairs import Pairs, pair
     from fusiform.plots.surface import flatmap, inflated
@@ -42,6 +43,7 @@ __all__ = [
     "Features",
     "FileSound",
     "FileVideo",
+    "NeuralEncoder",
     "Pairs",
     "Recording",
     "Responses",
@@ -80,6 +82,7 @@ _HOMES = {
     "fusiform.features.store": ("FeatureStore",),
     "fusiform.features.tokens": ("Tokens", "as_backbone", "hook_layers", "load_backbone"),
     "fusiform.models.folds": ("ContiguousFolds", "cross_predict"),
+    "fusiform.models.neural": ("NeuralEncoder",),
     "fusiform.models.ridge": ("RidgeCV",),
     "fusiform.pairs": ("Pairs", "pair"),
     "fusiform.plots.surface": ("flatmap", "inflated"),
