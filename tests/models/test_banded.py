@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
 
 from fusiform.errors import DataError, LayoutError, SettingsError
-from fusiform.models import banded, bands, planner
+from fusiform.models import banded, bands, planner, results
 from fusiform.models.ridge import BandedRidgeCV, RidgeCV
 
 ALPHAS = np.logspace(-1, 4, 9)
@@ -235,3 +235,47 @@ def test_responses_on_disk_are_read_in_batches(rng, tmp_path, monkeypatch, solve
     model = BandedRidgeCV(ALPHAS, solver=solver, steps=2, n_candidates=3).fit(X, lazy)
     np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-9)
     np.testing.assert_allclose(model.cv_scores_, whole.cv_scores_, rtol=1e-9)
+
+
+def test_grids_of_bands_that_hardly_count_are_kept_apart(rng):
+    X, Y = problem(rng, NARROW)
+    X = {"a": X["band 0"], "b": 1e7 * X["band 1"]}
+    grids = {"a": [1.0, 10.0], "b": [1e14, 1e15, 1e16]}
+    model = BandedRidgeCV(grids, tolerance=1e-9).fit(X, Y)
+    assert len(model.candidates_) == 4  # ratios of the penalties
+    errors = [slow_errors(X, Y, (1 / a, 1 / b), [1.0])[0] for a in grids["a"] for b in grids["b"]]
+    np.testing.assert_allclose(model.best_scores_, -np.min(errors, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["weights.npy", "model.json", "manifest.json"])
+def test_a_fit_stopped_while_it_was_saved_is_finished(rng, tmp_path, monkeypatch, name):
+    X, Y = problem(rng, NARROW)
+    model = BandedRidgeCV(ALPHAS, n_candidates=3, folder=tmp_path / "fit")
+    write_json, save = results.write_json, np.save
+
+    def stopping(write):
+        def stop(path, *args):
+            if path.name == name and path.parent.name == "fit":
+                raise KeyboardInterrupt
+            write(path, *args)
+
+        return stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_json", stopping(write_json))
+        patch.setattr(np, "save", stopping(save))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+    with pytest.raises(LayoutError, match="no saved ridge"):
+        BandedRidgeCV.load(tmp_path / "fit")
+    model.fit(X, Y)
+    np.testing.assert_array_equal(BandedRidgeCV.load(tmp_path / "fit").predict(X), model.predict(X))
+
+
+def test_the_folder_of_another_fit_is_refused_before_any_work(rng, tmp_path, monkeypatch):
+    X, Y = problem(rng, NARROW)
+    plain = RidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X["band 0"], Y)
+    monkeypatch.setattr(banded, "search", None)
+    with pytest.raises(SettingsError, match="holds a fit already"):
+        BandedRidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X, Y)
+    np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").predict(X["band 0"]), plain.predict(X["band 0"]))

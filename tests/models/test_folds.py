@@ -49,6 +49,7 @@ def test_masks_are_folds_too():
         ("runs", None, "groups"),
         (7, None, "7"),
         ([(np.arange(6), np.arange(0))], None, "nothing"),
+        ([(np.arange(4), np.arange(4, 8))], None, "cannot split 6"),
     ],
 )
 def test_folds_that_cannot_be_are_refused(cv, groups, words):

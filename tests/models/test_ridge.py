@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fusiform.errors import DataError, LayoutError, SettingsError
 from fusiform.models import fitting, planner, ridge, shared
 from fusiform.models.folds import ContiguousFolds, splits
-from fusiform.models.ridge import Ridge, RidgeCV
+from fusiform.models.ridge import BandedRidgeCV, Ridge, RidgeCV
 
 ALPHAS = np.logspace(-1, 4, 12)
 
@@ -475,3 +475,125 @@ def test_the_folder_of_another_fit_is_left_as_it_is(rng, tmp_path):
 def test_settings_that_cannot_be_are_named(rng, settings, said):
     with pytest.raises(SettingsError, match=said):
         RidgeCV(**{"alphas": [1.0], **settings}).fit(rng.standard_normal((20, 3)), rng.standard_normal((20, 2)))
+
+
+@pytest.mark.parametrize("p", [12, 200])
+def test_tiny_alphas_are_safe_in_float32(rng, p):
+    X, Y = (part.astype(np.float32) for part in problem(rng, 50, p))
+    exact, alphas = (X.astype(np.float64), Y.astype(np.float64)), np.logspace(-12, 0, 7)
+    model = RidgeCV(alphas, tolerance=1e-6).fit(X, Y)
+    curves = slow_curves(*exact, alphas, KFold(5).split(X), "mse", True, np.ones(50))
+    np.testing.assert_allclose(model.cv_scores_, curves, rtol=1e-4)
+    for alpha in alphas:
+        pred = SlowRidge(alpha, solver="svd").fit(*exact).predict(exact[0])
+        np.testing.assert_allclose(Ridge(alpha).fit(X, Y).predict(X), pred, atol=1e-5 * Y.std())
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+@pytest.mark.parametrize("p", [12, 200])
+def test_float32_takes_features_of_any_units(rng, p, scale):
+    X, Y = problem(rng, 50, p)
+    plain, model = RidgeCV().fit(X, Y), RidgeCV().fit((scale * X).astype(np.float32), (Y / scale).astype(np.float32))
+    np.testing.assert_allclose(model.best_alphas_ / scale**2, plain.best_alphas_, rtol=1e-5)
+    np.testing.assert_allclose(model.cv_scores_ * scale**2, plain.cv_scores_, rtol=1e-2)
+
+
+def test_float32_is_safe_where_a_run_has_a_mean_of_its_own(rng):
+    X, Y = problem(rng, 60, 8)
+    X[:12] += 1e4
+    X, Y = X.astype(np.float32), Y.astype(np.float32)
+    exact = X.astype(np.float64), Y.astype(np.float64)
+    alphas = np.logspace(-4, 1, 6)
+    curves = slow_curves(*exact, alphas, KFold(5).split(X), "mse", True, np.ones(60))
+    np.testing.assert_allclose(RidgeCV(alphas, tolerance=1e-6).fit(X, Y).cv_scores_, curves, rtol=1e-2)
+
+
+def test_leave_one_out_is_within_the_tolerance_where_samples_are_all_but_interpolated(rng):
+    X, Y = problem(rng, 30, 120, 5)
+    alphas = np.logspace(-4, 3, 15)
+    error = (left_out(X, Y, alphas, np.ones(30)) - Y) / Y.std(0)  # [A, N, V]
+    found = -RidgeCV(alphas, cv="loo").fit(X, Y).cv_scores_ / Y.var(0)
+    assert np.abs(np.sqrt(found) - np.sqrt(np.square(error).mean(1))).max() < 1e-2
+
+
+def test_the_order_of_bytes_and_axes_does_not_matter(rng):
+    for p in (6, 90):
+        X, Y = problem(rng, 40, p)
+        plain = RidgeCV(ALPHAS).fit(X, Y)
+        for features, responses in (
+            (np.flipud(X[::-1].copy()), np.flipud(Y[::-1].copy())),
+            (np.asfortranarray(X), np.fliplr(Y[:, ::-1].copy())),
+            (zarr.array(X.astype(">f8")), zarr.array(Y.astype(">f8"))),
+            (X.astype(">f8"), Y.astype(">f8")),
+        ):
+            np.testing.assert_allclose(RidgeCV(ALPHAS).fit(features, responses).predict(X), plain.predict(X))
+
+
+def test_half_precision_is_computed_in_float32(rng):
+    X, Y = problem(rng, 40, 6)
+    half = X.astype(np.float16)
+    assert RidgeCV(ALPHAS).fit(half, Y).coef_.dtype == np.float32
+    np.testing.assert_allclose(
+        RidgeCV(ALPHAS).fit(half, Y).predict(half), RidgeCV(ALPHAS).fit(half.astype(float), Y).predict(half), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [(slice(0, 6), "held out in fold 0"), (slice(6, 30), "trained on in fold 0")]
+)
+def test_folds_without_any_weight_are_refused(rng, rows, said):
+    X, Y = problem(rng, 30, 4)
+    weight = np.ones(30)
+    weight[rows] = 0.0
+    with pytest.raises(DataError, match=said):
+        RidgeCV(ALPHAS).fit(X, Y, sample_weight=weight)
+    with pytest.raises(DataError, match=said):
+        BandedRidgeCV(ALPHAS).fit({"all": X}, Y, sample_weight=weight)
+    half = (np.arange(30) % 2).astype(float)
+    some = RidgeCV(ALPHAS, cv=3).fit(X, Y, sample_weight=half)
+    np.testing.assert_allclose(some.cv_scores_, RidgeCV(ALPHAS, cv=3).fit(X[1::2], Y[1::2]).cv_scores_, rtol=1e-2)
+
+
+def test_bad_arrays_on_disk_are_refused(rng):
+    for p in (5, 80):
+        X, Y = problem(rng, 40, p)
+        X[3, 2] = np.nan
+        for model in (RidgeCV(ALPHAS), Ridge()):
+            with pytest.raises(DataError, match="X holds NaN"):
+                model.fit(zarr.array(X), Y)
+    with pytest.raises(DataError, match="N samples, P features"):
+        RidgeCV(ALPHAS).fit(zarr.array(X[:, 0]), Y)
+    with pytest.raises(DataError, match="V targets"):
+        RidgeCV(ALPHAS).fit(zarr.array(Y), zarr.array(Y[:, :0]))
+
+
+@pytest.mark.parametrize("p", [3, 80])
+def test_features_that_explain_nothing(rng, p):
+    Y = problem(rng, 40, 2)[1]
+    for model in (RidgeCV(), RidgeCV(ALPHAS), RidgeCV(fracs=[0.5, 1.0]), RidgeCV(ALPHAS, cv="loo"), Ridge(0.0)):
+        pred = model.fit(np.full((40, p), 3.0), Y).predict(np.full((40, p), 3.0))
+        np.testing.assert_allclose(pred, np.tile(Y.mean(0), (40, 1)))
+
+
+def test_explaining_leaves_a_fitted_model_as_it_is(rng):
+    X, Y = problem(rng, 40, 6)
+    model = RidgeCV(ALPHAS).fit(X, Y)
+    before = model.predict(X)
+    assert model.explain(X[:, :3], Y[:, 0]).job.features == 3
+    np.testing.assert_array_equal(model.predict(X), before)
+    banded = BandedRidgeCV(ALPHAS).fit({"a": X, "b": X}, Y)
+    banded.explain({"a": X}, Y)
+    assert list(banded.coef_) == ["a", "b"]
+
+
+def test_a_fit_stopped_at_its_very_end_is_finished(rng, tmp_path, monkeypatch):
+    X, Y = problem(rng, 40, 6)
+    whole, model = RidgeCV(ALPHAS).fit(X, Y), RidgeCV(ALPHAS, folder=tmp_path / "fit")
+    with monkeypatch.context() as patch:
+        patch.setattr(RidgeCV, "_saved", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+    with pytest.raises(LayoutError, match="run the same fit"):
+        RidgeCV.load(tmp_path / "fit")
+    model.fit(X, Y)
+    np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").predict(X), whole.predict(X))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusiform.models.spectra import filter_basis, filters, pieced_basis, spectrum
+from fusiform.models.spectra import filter_basis, filters, pieced_basis, resolved, spectrum
 
 GRIDS = {
     "narrow": np.logspace(1, 4, 60),
@@ -107,3 +107,21 @@ def test_bound_on_random_spectra(size, count, seed, tolerance):
     found = filter_basis(values, reach, alphas, tolerance)
     error = np.linalg.norm((found.mix @ found.basis - filters(values, alphas)) * reach, axis=1).max()
     assert error <= tolerance + 1e-9 * np.linalg.norm(filters(values, alphas) * reach, axis=1).max()
+
+
+@pytest.mark.parametrize("make", [filter_basis, pieced_basis])
+def test_directions_without_reach_do_not_take_the_tolerance(make):
+    values = np.append(np.zeros(40), np.geomspace(1e17, 1e20, 160))
+    asked = values, np.sqrt(values), np.logspace(-12, 20, 30)
+    size = np.linalg.norm(filters(values, asked[2]) * asked[1], axis=1).max()
+    found = make(*asked, 1e-4 * size)
+    error = np.linalg.norm((found.mix @ found.basis - filters(values, asked[2])) * asked[1], axis=1)
+    assert error.max() <= 1e-4 * size
+
+
+def test_rounding_of_zero_is_no_direction():
+    half = torch.tensor(np.random.default_rng(0).standard_normal((3, 8)))
+    values, vectors = spectrum(half.T @ half)
+    kept = resolved(values, vectors)
+    assert (kept[:, :5] == 0).all()
+    np.testing.assert_array_equal(kept[:, 5:], vectors[:, 5:])

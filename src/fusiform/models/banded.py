@@ -31,6 +31,7 @@ from fusiform.models.heldout import Scoring
 from fusiform.models.inputs import (
     check_alphas,
     check_amounts,
+    check_folds,
     check_scoring,
     check_weight,
     data_key,
@@ -43,7 +44,7 @@ from fusiform.models.inputs import (
 )
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
 from fusiform.models.refine import refine
-from fusiform.models.results import MODEL, Results
+from fusiform.models.results import MANIFEST, Results, refuse_fit
 from fusiform.models.shared import SEARCH
 
 __all__ = ["BandedRidgeCV"]
@@ -151,8 +152,10 @@ class BandedRidgeCV(BandedShell):
         features, responses = self._read(X, y)
         weight, folds = check_weight(sample_weight, len(features)), splits(self.cv, len(features), groups)
         check_scoring(self.scoring, folds)
+        check_folds(folds, weight)
         frame = find_frame(self.device, self.dtype, features)
-        self.plan_ = self._plan((len(features), features.shape[1]), responses.shape[1], folds, frame)
+        shape = len(features), features.shape[1]
+        self.plan_ = self._plan(shape, len(self.bands_), responses.shape[1], folds, frame)
         dual = self.plan_.form == "dual" or self.solver == "gradient"
         design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
         banded = make_banded(design, self._columns_)
@@ -166,7 +169,7 @@ class BandedRidgeCV(BandedShell):
         else:
             coef = solve_bands(banded, candidates, choice, batches)
         self._keep(banded, candidates, batches, choice, chosen, coef)
-        if self.folder is not None and not (Path(self.folder) / MODEL).exists():
+        if self.folder is not None and not (Path(self.folder) / MANIFEST).exists():
             self.save(self.folder)
         return self
 
@@ -177,9 +180,9 @@ class BandedRidgeCV(BandedShell):
             SettingsError: it would not fit in memory.
         """
         features, bands = side_by_side(X)
-        frame, self.bands_ = find_frame(self.device, self.dtype, features), list(bands)
-        count = 1 if np.ndim(y) == 1 else np.shape(y)[1]
-        return self._plan((len(features), features.shape[1]), count, splits(self.cv, len(features), groups), frame)
+        frame = find_frame(self.device, self.dtype, features)
+        count, folds = 1 if np.ndim(y) == 1 else np.shape(y)[1], splits(self.cv, len(features), groups)
+        return self._plan((len(features), features.shape[1]), len(bands), count, folds, frame)
 
     def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], Any]:
         """Features of all bands [N, P] and responses [N, V]; settings that are plain numbers are looked at, too."""
@@ -203,7 +206,7 @@ class BandedRidgeCV(BandedShell):
                 f"got n_candidates={self.n_candidates}, steps={self.steps}, rate={self.rate}; wanted all above zero"
             )
 
-    def _plan(self, shape: tuple[int, int], targets: int, folds: list[Split], frame: Any) -> Plan:
+    def _plan(self, shape: tuple[int, int], bands: int, targets: int, folds: list[Split], frame: Any) -> Plan:
         grid = RELATIVE if self.alphas is None or isinstance(self.alphas, Mapping) else check_alphas(self.alphas)
         held = [len(test) for _, test in folds]
         samples, width = shape
@@ -214,7 +217,7 @@ class BandedRidgeCV(BandedShell):
             len(grid),
             held,
             frame.dtype.itemsize,
-            bands=len(self.bands_),
+            bands=bands,
             candidates=self._count(),
             together=self.solver == "gradient",
         )
@@ -254,6 +257,8 @@ class BandedRidgeCV(BandedShell):
     ) -> Choice:
         shape = (len(candidates), len(batches)), np.float64
         folder = None if self.folder is None else Path(self.folder) / SEARCH
+        if folder is not None and not (folder / MANIFEST).exists():
+            refuse_fit(folder.parent)
         results = Results.open({"scores": shape, "alphas": shape}, folder, key)
         left = len(candidates) - results.done
         steps = search(banded, candidates, folds, batches, self.scoring, self.tolerance, results)

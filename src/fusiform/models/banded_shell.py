@@ -10,10 +10,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusiform.errors import DataError
-from fusiform.files import read_json, write_json
 from fusiform.models.bands import split_variance
 from fusiform.models.planner import Plan
-from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, save_arrays
+from fusiform.models.results import Results, plain_settings, plan_of, plan_state, read_state, save_arrays
 
 __all__ = ["BandedShell", "side_by_side"]
 
@@ -102,7 +101,6 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
             SettingsError: the folder holds a fit already.
         """
         check_is_fitted(self, "arrays_")
-        save_arrays(folder, self.arrays_, {"model": type(self).__name__})
         state = {
             "settings": plain_settings(self),
             "plan": plan_state(self.plan_),
@@ -111,7 +109,7 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
             "mean": self._center_.tolist(),
             "candidates": self.candidates_.tolist(),
         }
-        write_json(Path(folder) / MODEL, state)
+        save_arrays(folder, self.arrays_, {"model": type(self).__name__}, state)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -120,7 +118,7 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
         Raises:
             LayoutError: the folder holds no finished fit.
         """
-        results, state = Results.load(folder), read_json(Path(folder) / MODEL)
+        results, state = Results.load(folder), read_state(folder)
         model = cls(**state["settings"])
         model.arrays_, model.plan_, model.single_ = results.arrays, plan_of(state["plan"]), state["single"]
         model.bands_, stops = list(state["bands"]), list(state["bands"].values())
@@ -137,7 +135,10 @@ def side_by_side(X: Any) -> tuple[NDArray[Any], dict[str, slice]]:
     """All bands as one array [N, P], and the columns of each."""
     if not isinstance(X, Mapping) or not X:
         raise DataError(f"X is a {type(X).__name__}; wanted a mapping from band names to arrays [N, P_b]")
-    arrays = {name: check_array(values, input_name=name, dtype=(np.float64, np.float32)) for name, values in X.items()}
+    arrays = {
+        name: check_array(values, input_name=name, dtype=(np.float64, np.float32, np.float16))
+        for name, values in X.items()
+    }
     counts = {name: len(values) for name, values in arrays.items()}
     if len(set(counts.values())) > 1:
         raise DataError(f"bands differ in their samples ({counts}); wanted as many in each")

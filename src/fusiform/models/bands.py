@@ -104,7 +104,8 @@ def grid_candidates(grids: Sequence[NDArray[np.float64]]) -> list[Candidate]:
     penalties = np.array(list(product(*grids)))  # [combinations, B]
     alphas = 1 / (1 / penalties).sum(1)
     weights = alphas[:, None] / penalties
-    _, group = np.unique(weights.round(12), axis=0, return_inverse=True)
+    ratios = np.log(penalties / penalties[:, :1])  # weights of bands that hardly count would all round to zero
+    _, group = np.unique(ratios.round(9), axis=0, return_inverse=True)
     members = [np.flatnonzero(group.ravel() == one) for one in range(group.max() + 1)]
     return [Candidate(weights[rows[0]], np.sort(alphas[rows])) for rows in members]
 

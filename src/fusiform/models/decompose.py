@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusiform.models.design import Design
 from fusiform.models.folds import Split
-from fusiform.models.spectra import spectrum
+from fusiform.models.spectra import resolved, spectrum
 
 __all__ = ["Training", "decompose", "dual_parts", "level"]
 
@@ -29,7 +29,7 @@ class Training:
         left: positions not trained on, whose part is taken off the total; None: covariates are made directly.
         held: [M, Q] held-out rows on the eigenvectors.
         values: [Q] eigenvalues.
-        vectors: [Q, Q].
+        vectors: [Q, Q]; zero where the eigenvalue is zero but for rounding.
     """
 
     train: slice | Tensor
@@ -58,6 +58,9 @@ def decompose(design: Design, split: Split, smallest: float, precise: bool = Fal
     values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
     if values.dtype == torch.float32 and _too_coarse(values, smallest, design):
         values, vectors = spectrum(gram)
+    vectors = resolved(values, vectors)
+    if design.dual and design.centred:
+        vectors[:, 0] = 0.0  # the mean's own
     return Training(train, test, left, held.to(vectors) @ vectors, values, vectors)
 
 
@@ -92,15 +95,18 @@ def _primal_parts(
     if not design.centred:
         return gram, held
     size = root.square().sum()
-    mean = level(design, train, left).double() / size
+    mean = level(design, train, left) / size
     return gram.addr_(mean, mean, alpha=-float(size)), torch.addr(held, design.root[test].double(), mean, alpha=-1)
 
 
 def level(design: Design, train: slice | Tensor, left: slice | Tensor | None) -> Tensor:
-    """Sum of the weighed training rows along the root, [P]; by what is left out where that is less to read."""
+    """Sum of the weighed training rows along the root, [P] in float64; by what is left out where that is less to read.
+
+    A fold's mean may be large beside what varies within the fold; its rounding would be that of the Gram matrix.
+    """
     if left is None:
-        return design.rows[train].T @ design.root[train]
-    return design.level - design.rows[left].T @ design.root[left]
+        return design.rows[train].double().T @ design.root[train].double()
+    return design.level - design.rows[left].double().T @ design.root[left].double()
 
 
 def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,18 @@ from torch import Tensor
 
 from fusiform.errors import DataError
 
-__all__ = ["BLOCK", "Design", "Frame", "TargetBatches", "Targets", "blocks", "make_design", "make_targets", "to_numpy"]
+__all__ = [
+    "BLOCK",
+    "Design",
+    "Frame",
+    "TargetBatches",
+    "Targets",
+    "blocks",
+    "make_design",
+    "make_targets",
+    "to_numpy",
+    "to_tensor",
+]
 
 BLOCK = 1 << 22  # numbers read and converted at a time
 
@@ -62,14 +73,15 @@ class Design:
         """Some columns of the rows, [N, p]."""
         if not self.dual:
             return self.rows[:, chosen]
-        part = torch.tensor(np.asarray(self.source[:, chosen]), device=self.root.device, dtype=torch.float64)
+        part = to_tensor(self.source[:, chosen]).to(self.root.device)
         part = (part - self.mean[chosen]) * self.root.double()[:, None]
         return (part if self.scale is None else part * self.scale[chosen]).to(self.root.dtype)
 
     @cached_property
     def level(self) -> Tensor:
-        """Sum of the rows along the root, [P]: rounding, where they are centred."""
-        return self.rows.T @ self.root
+        """Sum of the rows along the root, [P] in float64: rounding, where they are centred."""
+        root = self.root.double()
+        return torch.stack([self.rows[part].double().T @ root[part] for part in blocks(*self.rows.shape)]).sum(0)
 
     @cached_property
     def mean_covariates(self) -> Tensor:
@@ -147,12 +159,18 @@ def make_design(X: Any, weight: NDArray[Any] | None, *, centred: bool, dual: boo
         centred: there is an intercept.
         dual: the form.
         frame: device and precision.
+
+    Raises:
+        DataError: a value is not finite.
     """
     weight = np.ones(X.shape[0]) if weight is None else weight
     root = torch.as_tensor(np.sqrt(weight)).to(frame.device, frame.dtype)
     mean = _mean(X, weight) if centred else torch.zeros(X.shape[1], dtype=torch.float64)
     make = _dual_design if dual else _primal_design
-    return make(X, root, mean.to(frame.device), centred)
+    design = make(X, root, mean.to(frame.device), centred)
+    if not design.gram.diagonal().isfinite().all():
+        raise DataError("X holds NaN, infinite or far too large values; drop or replace them first")
+    return design
 
 
 def make_targets(raw: NDArray[Any], design: Design) -> Targets:
@@ -161,7 +179,7 @@ def make_targets(raw: NDArray[Any], design: Design) -> Targets:
     Raises:
         DataError: a value is infinite.
     """
-    rows = torch.tensor(raw.T, device=design.root.device, dtype=torch.float64)  # [V, N]
+    rows = to_tensor(raw.T).to(design.root.device)  # [V, N]
     if rows.isinf().any():
         raise DataError("responses hold infinite values; drop or replace them first (only NaN marks a missing target)")
     valid = ~rows.isnan().any(1)
@@ -181,6 +199,11 @@ def blocks(count: int, width: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
+def to_tensor(values: Any) -> Tensor:
+    """A float64 copy of an array, whatever the order of its bytes and axes."""
+    return torch.from_numpy(np.array(values, dtype=np.float64, order="C"))
+
+
 def to_numpy(values: Tensor) -> NDArray[np.float64]:
     """A tensor as a float64 array."""
     return np.asarray(values.double().cpu().numpy())
@@ -188,7 +211,7 @@ def to_numpy(values: Tensor) -> NDArray[np.float64]:
 
 def _mean(X: Any, weight: NDArray[Any]) -> Tensor:
     share = torch.as_tensor(weight / weight.sum(), dtype=torch.float64)
-    parts = [share[rows] @ torch.tensor(np.asarray(X[rows]), dtype=torch.float64) for rows in blocks(*X.shape)]
+    parts = [share[rows] @ to_tensor(X[rows]) for rows in blocks(*X.shape)]
     return torch.stack(parts).sum(0)
 
 
@@ -196,7 +219,7 @@ def _primal_design(X: Any, root: Tensor, mean: Tensor, centred: bool) -> Design:
     rows = root.new_empty(tuple(X.shape))
     gram = mean.new_zeros(len(mean), len(mean))
     for part in blocks(*X.shape):
-        block = torch.tensor(np.asarray(X[part]), device=root.device, dtype=torch.float64)
+        block = to_tensor(X[part]).to(root.device)
         rows[part] = (block - mean).to(root.dtype) * root[part, None]
         exact = rows[part].double()
         gram.addmm_(exact.T, exact)

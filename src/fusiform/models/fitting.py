@@ -15,7 +15,7 @@ from fusiform.models.heldout import Scoring, Search, fold_scores
 from fusiform.models.planner import READ, Plan
 from fusiform.models.results import Results
 from fusiform.models.solvers import make_folds, make_leave_one_out, ridge_weights
-from fusiform.models.spectra import spectrum
+from fusiform.models.spectra import resolved, spectrum
 
 __all__ = ["Alphas", "Penalties", "Spectrum", "run", "run_fixed", "whole_spectrum"]
 
@@ -74,7 +74,7 @@ class Alphas:
 def whole_spectrum(design: Design) -> Spectrum:
     """The spectrum of all samples, decomposed in float64."""
     values, vectors = spectrum(design.gram)
-    return Spectrum(values, vectors.to(design.root.dtype), design.dual)
+    return Spectrum(values, resolved(values, vectors).to(design.root.dtype), design.dual)
 
 
 def run(

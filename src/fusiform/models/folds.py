@@ -76,7 +76,7 @@ def splits(cv: Any, count: int, groups: ArrayLike | None = None) -> list[Split]:
         found = [
             (_positions(a, count), _positions(b, count)) for a, b in splitter.split(np.empty((count, 1)), None, groups)
         ]
-    except ValueError as reason:
+    except (ValueError, IndexError) as reason:
         raise SettingsError(
             f"cv={cv!r} cannot split {count} samples ({reason}); give another number of folds or pass groups="
         ) from reason

@@ -19,6 +19,7 @@ from fusiform.models.planner import Job, Plan, Weights
 __all__ = [
     "check_alphas",
     "check_amounts",
+    "check_folds",
     "check_scoring",
     "check_weight",
     "data_key",
@@ -176,6 +177,17 @@ def check_scoring(scoring: str, folds: Sequence[Split] | None) -> None:
         raise SettingsError(f"scoring is {scoring!r}; wanted 'mse', 'r2' or 'pearson'")
     if scoring != "mse" and folds is not None and min(len(test) for _, test in folds) < 2:
         raise SettingsError(f"scoring {scoring!r} needs two held-out samples in every fold; give scoring='mse'")
+
+
+def check_folds(folds: Sequence[Split] | None, weight: NDArray[np.float64] | None) -> None:
+    """Samples with weight to train on and to hold out, in every fold."""
+    for place, (train, test) in enumerate(folds if folds is not None and weight is not None else []):
+        for name, rows in (("trained on", train), ("held out", test)):
+            if weight is not None and not weight[rows].any():
+                raise DataError(
+                    f"sample_weight is zero for all samples that are {name} in fold {place}; leave them out of X and "
+                    "y, or give another cv"
+                )
 
 
 def last(steps: Iterable[T]) -> T:

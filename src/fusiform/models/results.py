@@ -16,7 +16,17 @@ from fusiform.errors import LayoutError, SettingsError
 from fusiform.files import read_json, write_json
 from fusiform.models.planner import Job, Plan
 
-__all__ = ["MANIFEST", "MODEL", "Results", "plain_settings", "plan_of", "plan_state", "save_arrays"]
+__all__ = [
+    "MANIFEST",
+    "MODEL",
+    "Results",
+    "plain_settings",
+    "plan_of",
+    "plan_state",
+    "read_state",
+    "refuse_fit",
+    "save_arrays",
+]
 
 MANIFEST = "manifest.json"
 MODEL = "model.json"  # beside the arrays: settings (with the seed, where there is one), plan, and what restores a model
@@ -113,16 +123,42 @@ class Results:
             write_json(self.folder / MANIFEST, {"done": done, "arrays": list(self.arrays), "key": self.key})
 
 
-def save_arrays(folder: Path | str, arrays: dict[str, NDArray[Any]], key: dict[str, Any]) -> None:
-    """Write finished results, targets on the first axis, to a folder.
+def save_arrays(
+    folder: Path | str, arrays: dict[str, NDArray[Any]], key: dict[str, Any], state: dict[str, Any]
+) -> None:
+    """Write finished results, targets on the first axis, to a folder; the manifest last, so that it may be stopped.
 
     Raises:
         SettingsError: it holds a fit already.
     """
+    refuse_fit(folder)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    write_json(folder / MODEL, state)
+    count = len(next(iter(arrays.values())))
+    write_json(folder / MANIFEST, {"done": count, "arrays": list(arrays), "key": key})
+
+
+def refuse_fit(folder: Path | str) -> None:
+    """Raise a SettingsError where a folder holds a fit."""
     if (Path(folder) / MANIFEST).exists():
         raise SettingsError(f"{folder} holds a fit already; give another folder, or remove this one")
-    saved = Results.open({name: (array.shape, array.dtype) for name, array in arrays.items()}, folder, key)
-    saved.write(len(next(iter(arrays.values()))), arrays)
+
+
+def read_state(folder: Path | str) -> dict[str, Any]:
+    """What was saved beside the arrays.
+
+    Raises:
+        LayoutError: the fit was stopped just before.
+    """
+    if not (Path(folder) / MODEL).exists():
+        raise LayoutError(
+            f"{folder} has no {MODEL}: its fit was stopped; run the same fit with this folder to finish it"
+        )
+    state: dict[str, Any] = read_json(Path(folder) / MODEL)
+    return state
 
 
 def plan_state(plan: Plan) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Ridge regression as scikit-learn estimators: thin shells over `solvers` and `fitting`."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from fusiform.models.fractional import Fractions
 from fusiform.models.heldout import Scoring, Search
 from fusiform.models.inputs import (
     check_alphas,
+    check_folds,
     check_scoring,
     check_weight,
     data_key,
@@ -125,6 +127,7 @@ class RidgeCV(RidgeShell):
         features, responses = self._read(X, y)
         weight = check_weight(sample_weight, features.shape[0])
         folds = self._splits(features.shape[0], groups)
+        check_folds(folds, weight)
         frame = find_frame(self.device, self.dtype, features)
         self.plan_ = self._plan(features, responses, folds, frame)
         shapes = result_arrays(self.plan_, frame, len(folds or [0]))
@@ -196,7 +199,7 @@ class RidgeCV(RidgeShell):
         Raises:
             SettingsError: it would not fit in memory; the message says what would.
         """
-        features, responses = self._read(X, y)
+        features, responses = copy(self)._read(X, y)  # a fitted model stays as it is
         frame = find_frame(self.device, self.dtype, features)
         return self._plan(features, responses, self._splits(features.shape[0], groups), frame)
 

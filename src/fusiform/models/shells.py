@@ -12,11 +12,11 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 
 from fusiform.errors import DataError, SettingsError
-from fusiform.files import read_json, write_json
-from fusiform.models.design import Design, blocks
+from fusiform.files import write_json
+from fusiform.models.design import Design, blocks, to_tensor
 from fusiform.models.inputs import check_amounts, is_lazy, warn_missing
 from fusiform.models.planner import Plan
-from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, save_arrays
+from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, read_state, save_arrays
 
 __all__ = ["RidgeShell"]
 
@@ -71,8 +71,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         arrays = dict(self.results_.arrays)
         if arrays.pop("dual_coef", None) is not None:
             arrays["coef"] = np.concatenate(list(self._coef_parts()))
-        save_arrays(folder, arrays, self.results_.key or {})
-        self._save_state(Path(folder))
+        save_arrays(folder, arrays, self.results_.key or {}, self._saved())
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -82,7 +81,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             LayoutError: the folder holds no finished fit.
         """
         results = Results.load(folder)
-        state = read_json(Path(folder) / MODEL)
+        state = read_state(folder)
         model = cls(**state["settings"])
         model.results_, model.plan_, model.design_ = results, plan_of(state["plan"]), None
         model.n_features_in_, model.single_ = state["features"], state["single"]
@@ -97,7 +96,8 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         """What the subclass needs to be restored, as JSON."""
         return {}
 
-    def _save_state(self, folder: Path) -> None:
+    def _saved(self) -> dict[str, Any]:
+        """All that `load` needs beside the arrays, as JSON."""
         shared = {
             "settings": plain_settings(self),
             "plan": plan_state(self.plan_),
@@ -105,7 +105,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             "single": self.single_,
             "mean": self.features_mean_.tolist(),
         }
-        write_json(folder / MODEL, {**shared, **self._state()})
+        return {**shared, **self._state()}
 
     def _coef_parts(self) -> Iterator[NDArray[Any]]:
         """Weights on the features, in blocks of targets."""
@@ -128,7 +128,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         assert design is not None
         kernel = design.root.new_zeros(len(X), len(design.root))
         for part in blocks(X.shape[1], len(design.root)):
-            new = torch.tensor(np.asarray(X[:, part]) - self.features_mean_[part]).to(design.root)
+            new = to_tensor(X[:, part] - self.features_mean_[part]).to(design.root)
             new = new if design.scale is None else new * design.scale[part].to(new)
             kernel += new @ design.columns(part).T
         return np.asarray(kernel.cpu().numpy())
@@ -136,7 +136,9 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     def _features(self, X: Any, *, reset: bool) -> Any:
         """Features to be sliced: checked in memory, or left where they are."""
         if not is_lazy(X):
-            return validate_data(self, X, reset=reset, dtype=(np.float64, np.float32))
+            return validate_data(self, X, reset=reset, dtype=(np.float64, np.float32, np.float16))
+        if X.ndim != 2:
+            raise DataError(f"X has the shape {tuple(X.shape)}; wanted [N samples, P features]")
         if reset:
             self.n_features_in_ = X.shape[1]
         elif X.shape[1] != self.n_features_in_:
@@ -152,7 +154,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         if not is_lazy(y):
             y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite="allow-nan", input_name="y")
             y = y.astype(np.float64) if y.dtype.kind not in "fiu" else y
-        if y.ndim > 2:
+        if y.ndim not in (1, 2) or 0 in y.shape:
             raise DataError(f"y has the shape {y.shape}; wanted [N samples, V targets] or [N]")
         check_consistent_length(X, y)
         if X.shape[0] < 2:
@@ -168,4 +170,4 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self.design_ = replace(design, gram=design.gram[:0]) if dual else None
         warn_missing(np.isnan(results.arrays["intercept"]))
         if results.folder is not None:
-            self._save_state(results.folder)
+            write_json(results.folder / MODEL, self._saved())

@@ -15,7 +15,7 @@ from fusiform.models.decompose import Training, decompose, level
 from fusiform.models.design import Design, to_numpy
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold, LeaveOneOut
-from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis, spectrum
+from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis, resolved, spectrum
 
 __all__ = ["fold_of", "make_fold", "make_folds", "make_leave_one_out", "ridge_weights", "rotates", "scaled"]
 
@@ -56,7 +56,7 @@ def fold_of(
 ) -> Fold:
     """What predicts the held-out samples of a decomposed fold."""
     train, test, left = training.train, training.test, training.left
-    reach = training.held.norm(dim=0) * (1 if design.dual else training.values.sqrt())
+    reach = training.held.double().norm(dim=0) * (1 if design.dual else training.values.sqrt())
     scale = float(design.root[test].norm() / design.root[train].norm())
     turn, held = _fewer_rows(training.held.to(design.root.dtype))
     asked = to_numpy(training.values), to_numpy(reach), alphas, tolerance * scale
@@ -69,7 +69,7 @@ def fold_of(
         test=test,
         left=left,
         left_rows=None if left is None or design.dual else design.rows[left],
-        level=level(design, train, left),
+        level=level(design, train, left).to(design.root.dtype),
         share=_share(design, train),
         operators=_stacks(basis, held) if rotated else [_operator(basis, held, training.vectors)],
         rotation=training.vectors.to(design.root.dtype) if rotated else None,
@@ -102,6 +102,7 @@ def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: f
     intercept; its left-out residual is the fitted one over one minus that (Allen 1974, Technometrics 16).
     """
     values, vectors = spectrum(design.gram)
+    vectors = resolved(values, vectors)
     held = design.gram if design.dual else design.rows.double()
     rotated = held @ vectors  # [N, Q]; u sqrt(s), or u s
     power = rotated.square() if not design.dual else vectors.square() * values
@@ -110,14 +111,15 @@ def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: f
     leverage = (1 / (values + grid)) @ power.T + (share if design.centred else 0.0)  # [A, N]
     reach = rotated.norm(dim=0) * (1 if design.dual else values.sqrt())
     stretch = 1 / (1 - leverage).clamp(min=1e-12)
-    basis = filter_basis(to_numpy(values), to_numpy(reach), alphas, tolerance / float(stretch.max().clamp(max=100)))
+    basis = filter_basis(to_numpy(values), to_numpy(reach), alphas, tolerance / float(stretch.max()))
     return LeaveOneOut(_operator(basis, rotated.to(design.root.dtype), vectors), stretch.to(design.root.dtype), basis)
 
 
 def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor) -> Tensor:
     """Ridge weights [V, Q] of every target at its own alpha [V], from covariates [V, Q] and a spectrum."""
-    total = values + alphas[:, None].to(values)
-    null = (alphas[:, None] == 0) & (total <= len(values) * torch.finfo(values.dtype).eps * values.max())
+    alphas = alphas[:, None].to(values)
+    total = values + alphas
+    null = (alphas == 0) & (total <= len(values) * torch.finfo(values.dtype).eps * values.max())
     return (covariates @ vectors * torch.where(null, 0.0, 1 / total)) @ vectors.T
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["FilterBasis", "filter_basis", "filters", "pieced_basis", "spectrum"]
+__all__ = ["FilterBasis", "filter_basis", "filters", "pieced_basis", "resolved", "spectrum"]
 
 PIECES = 5  # most equal stretches that a spectrum is cut into
 STEPS, LEAST = 20, 32  # most steps between which it may be cut, and fewest eigenvalues of a step
@@ -68,6 +68,14 @@ def spectrum(gram: Tensor) -> tuple[Tensor, Tensor]:
             raise
         values, vectors = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
     return values.clamp(min=0), vectors
+
+
+def resolved(values: Tensor, vectors: Tensor) -> Tensor:
+    """Eigenvectors, [Q, Q], zero where the eigenvalue is zero but for rounding in float64.
+
+    No weights lie there, and a small alpha would magnify whatever else falls on them by 1 / alpha.
+    """
+    return vectors * (values > len(values) * torch.finfo(torch.float64).eps * values[-1])
 
 
 def filters(values: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,9 +154,9 @@ def _wanted(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Filters weighted by their reach over each alpha's share [A, Q], those weights [Q], and the shares [A, 1]."""
     weight = np.maximum(reach, 1e-8 * reach.max(initial=0.0) + np.finfo(np.float32).tiny)
-    wanted = filters(values, alphas) * weight
+    wanted = filters(values, alphas) * np.where(reach > 0, weight, 0.0)
     share = np.linalg.norm(wanted, axis=1, keepdims=True)
-    share = np.maximum(share / share.max(), np.finfo(np.float32).tiny)
+    share = np.maximum(share / (share.max() or 1.0), np.finfo(np.float32).tiny)
     return wanted / share, weight, share
 
 
