@@ -34,6 +34,7 @@ class Case:
         settings: of the recipe.
         least: mean r that must be reached, where something is planted.
         path: the dataset is named by its description.
+        figure: that shows where prediction works: a map wherever targets have places that can be drawn.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     least: float = -1.0
     path: bool = False
+    figure: str = "map"
 
 
 SIMULATED = {"pictures": 60, "vertices": 20, "subjects": 1, "runs": 8, "trs": 60, "parcels": 12, "ncsnr": 2.0}
@@ -50,13 +52,21 @@ CASES = {
     "algonauts2025": Case(
         "algonauts2025", lambda place: algonauts2025.write(place, films=False), settings={**WORDS, "part": "friends"}
     ),
-    "alice": Case("alice", settings={"backbone": "words", "backbone_args": {"vectors": None}, "hemodynamic": True}),
-    "folder": Case("folder", folder.write, least=0.9, path=True),
+    "alice": Case(
+        "alice",
+        settings={"backbone": "words", "backbone_args": {"vectors": None}, "hemodynamic": True},
+        figure="regions",
+    ),
+    "folder": Case("folder", folder.write, least=0.9, path=True, figure="regions"),
     "folder-fmriprep": Case("folder", fmriprep.write, least=-1.0, path=True),
-    "kay2017": Case("kay2017"),
-    "mindeye": Case("mindeye", mindeye.write),
-    "miyawaki2008": Case("miyawaki2008"),
+    "folder-surface": Case("folder", lambda place: fmriprep.write(place, "surface"), path=True),
+    "kay2017": Case("kay2017", figure="regions"),
+    "mindeye": Case("mindeye", mindeye.write, figure="regions"),
+    "miyawaki2008": Case("miyawaki2008", figure="distribution"),
     "nsd": Case("nsd", nsd.write, settings={"subject": "subj01"}),
+    "nsd-fsaverage": Case(
+        "nsd", nsd.write, arguments={"space": "fsaverage", "sessions": [1]}, settings={"subject": "subj01"}
+    ),
     "simulated": Case("simulated", arguments=SIMULATED, settings={"backbone": "planted"}, least=0.3),
     "simulated-movie": Case(
         "simulated",
@@ -117,6 +127,7 @@ def test_from_stimuli_to_a_map(
     run = encode(dataset=called, dataset_args=arguments, out=tmp_path / "run", **settings)
     subject, part = settings.get("subject", dataset.subjects[0]), settings.get("part")
     _check(run, dataset.responses(subject, part=part).space.size, case.least)
+    assert drawn(run) == {case.figure}
 
 
 def _check(run: Run, targets: int, least: float) -> None:
@@ -127,7 +138,11 @@ def _check(run: Run, targets: int, least: float) -> None:
     assert np.nanmax(np.abs(r)) <= 1 + 1e-6
     assert np.nanmean(r) >= least
     assert (run.folder / "report.html").is_file()
-    assert list((run.folder / "figures").glob("*.png"))
+
+
+def drawn(run: Run) -> set[str]:
+    """Which of the figures of where prediction works a run has."""
+    return {path.stem for path in (run.folder / "figures").iterdir()} & {"map", "regions", "distribution"}
 
 
 def test_every_registered_dataset_is_here() -> None:
