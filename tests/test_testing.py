@@ -59,8 +59,10 @@ def grow(counter: list[int] = []) -> Tensor:  # noqa: B006  # remembers on purpo
         (lambda x: Tokens({"a": x / x.sum()}, {}), r"changes its numbers \(layer 'a', by .* of its norm\)"),
         (lambda x: Tokens({"a": x * grow()}, {}), r"a second pass gives other numbers; is it in evaluation mode\?"),
         (lambda x: Tokens({"a": x / 0}, {}), "'a' of 'pixels' is not finite for stimulus 'sample-0'"),
-        (lambda x: x, "must return two mappings"),
-        (lambda x: 1 / 0, "division by zero"),
+        (lambda x: x, r"must return two mappings \(local, global\); got a Tensor"),
+        (lambda x: 1 / 0, "it raises ZeroDivisionError: division by zero"),
+        (lambda x: ({"a": x, "a/global": x}, {"a": x[:, :, 0, 0]}), "two layers would be called 'a/global'"),
+        (lambda x: ({"a": x[:, :0]}, {}), r"local\['a'\] of 'pixels' has the shape \(5, 0, 6, 6\)"),
     ],
 )  # fmt: skip
 def test_wrong_tokens(tokens: Callable[[Tensor], Any], complaint: str) -> None:
@@ -75,6 +77,8 @@ def test_wrong_tokens(tokens: Callable[[Tensor], Any], complaint: str) -> None:
         ({"kind": "picture"}, "`kind` is 'picture'; wanted one of image, video"),
         ({"rate": -1}, "`rate` is -1; wanted rows per second above 0"),
         ({"rate": "2 Hz"}, "`rate` is '2 Hz'"),
+        ({"rate": float("inf")}, "`rate` is inf; wanted rows per second above 0"),
+        ({"preprocess": np.asarray}, r"'sample-0' .* \(TypeError: preprocess returned a ndarray; wanted a tensor\)"),
         ({"kind": "recording"}, "recordings need a `rate`"),
         ({"preprocess": None}, "no method preprocess"),
         ({"get_tokens": None}, r"no method get_tokens\(x\)"),

@@ -12,7 +12,7 @@ import torch
 
 from fusiform.data import ArraySound, ArrayVideo, Kind, Recording, Stimuli
 from fusiform.datasets.contract import examine
-from fusiform.errors import DataError, SettingsError
+from fusiform.errors import DataError, FusiformError, SettingsError
 from fusiform.features.blocks import Block
 from fusiform.features.forward import Forward
 from fusiform.features.hooks import weights_digest
@@ -93,7 +93,7 @@ def _form(backbone: Any) -> list[str]:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
+    return isinstance(value, int | float) and 0 < value < float("inf")
 
 
 def _is_json(value: Any) -> bool:
@@ -120,7 +120,7 @@ def _behaviour(backbone: Backbone, stimuli: Stimuli) -> list[str]:
             "the order of stimuli changes their numbers": _turned(one_by_one.block(ids[::-1])),
         }
     except Exception as reason:  # whatever a plug-in raises is what its author must hear
-        return [str(reason) or type(reason).__name__]
+        return [str(reason) if isinstance(reason, FusiformError) else f"it raises {type(reason).__name__}: {reason}"]
     complaints = [f"{sentence} ({place})" for sentence, other in others.items() if (place := _difference(first, other))]
     return complaints + ["a pass changes its weights or buffers"] * (weights_digest(backbone) != before)
 

@@ -189,15 +189,29 @@ class TestLoadBackbone:
     [
         (({"3": torch.ones(2, 8)}, {}), r"local\['3'\] of 'net' has the shape \(2, 8\); wanted .* \[4, C, \*grid\]"),
         (({}, {"3": torch.ones(4, 8, 2)}), r"global\['3'\] of 'net' has the shape \(4, 8, 2\); wanted .* \[4, C\]"),
-        (({"3": "text"}, {}), r"local\['3'\] of 'net' is 'text'"),
+        (({"3": torch.ones(4, 0)}, {}), r"local\['3'\] of 'net' has the shape \(4, 0\); wanted .*, none of them 0$"),
+        (({"3": "text"}, {}), r"local\['3'\] of 'net' is a str; wanted a tensor \[4, C, \*grid\]$"),
+        (({"3": np.ones((4, 8))}, {}), r"local\['3'\] of 'net' is a ndarray; wanted a tensor"),
+        (({"3": torch.ones(4, 8) + 1j}, {}), r"local\['3'\] of 'net' holds complex numbers; wanted real ones"),
+        (({3: torch.ones(4, 8)}, {}), r"local\[3\] of 'net' has a name that cannot be kept; wanted text such as"),
+        (({}, {"..": torch.ones(4, 8)}), r"global\['..'\] of 'net' has a name that cannot be kept"),
+        (({}, {"zarr.json": torch.ones(4, 8)}), r"global\['zarr.json'\] of 'net' has a name that cannot be kept"),
         (({}, {}), "gave no layer at all"),
-        (torch.ones(4, 8), "must return two mappings"),
+        (torch.ones(4, 8), r"must return two mappings \(local, global\); got a Tensor$"),
+        ({"3": torch.ones(4, 8)}, r"must return two mappings \(local, global\); got a dict$"),
+        (({}, {}, {}), r"must return two mappings \(local, global\); got a tuple of 3$"),
         (None, "must return two mappings"),
     ],
 )
 def test_checked_tokens_says_what_is_wrong(found: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         checked_tokens(found, 4, "net")
+
+
+def test_an_object_without_two_mappings_is_told_so() -> None:
+    alone = type("Alone", (), {"get_tokens": lambda self, x: x})()
+    with pytest.raises(DataError, match=r"get_tokens of 'alone' must return two mappings .*; got a Tensor$"):
+        as_backbone(alone, name="alone").get_tokens(torch.ones(4, 3, 2, 2))
 
 
 def test_tokens_unpack_as_the_published_pair() -> None:

@@ -159,10 +159,17 @@ def _moments(tokens: Tokens, name: str) -> Tokens:
 
 
 def named_layers(tokens: Tokens) -> dict[str, Tensor]:
-    """Local layers under their names; global ones under theirs, or as `layer/global` where that is taken."""
+    """Local layers under their names; global ones under theirs, or as `layer/global` where that is taken.
+
+    Raises:
+        DataError: two layers would have one name.
+    """
     named = dict(tokens.local)
     for layer, value in tokens.global_.items():
-        named[f"{layer}/global" if layer in tokens.local else layer] = value
+        name = f"{layer}/global" if layer in tokens.local else layer
+        if name in named:
+            raise DataError(f"two layers would be called {name!r}, as global ones are where there is a local one too")
+        named[name] = value
     return named
 
 

@@ -90,7 +90,8 @@ class Loader:
         with self._named(id):
             stimulus = self.stimuli.load(id)
             views = self.views.of(stimulus, id) if self.views.count else [stimulus]
-            return [self.backbone.preprocess(view) for view in views], float(onset(stimulus)) if onset else 0.0
+            items = [_tensor(self.backbone.preprocess(view)) for view in views]
+            return items, float(onset(stimulus)) if onset else 0.0
 
     @contextmanager
     def _named(self, id: str) -> Iterator[None]:
@@ -111,6 +112,12 @@ class Loader:
                 f"stimulus {ids[odd[0] // len(self.views)]!r} becomes a tensor of shape {tuple(items[odd[0]].shape)}, "
                 f"{ids[0]!r} one of {tuple(items[0].shape)}; a batch needs one shape: let preprocess resize them"
             )
+
+
+def _tensor(item: Any) -> Tensor:
+    if isinstance(item, Tensor):
+        return item
+    raise TypeError(f"preprocess returned a {type(item).__name__}; wanted a tensor")
 
 
 def _said(reason: BaseException) -> str:

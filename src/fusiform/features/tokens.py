@@ -18,6 +18,8 @@ from fusiform.registry import did_you_mean, find, names
 
 __all__ = ["Backbone", "Tokens", "as_backbone", "checked_tokens", "hook_layers", "load_backbone"]
 
+_NO_FOLDERS = ("", ".", "..", "zarr.json")  # a layer is a folder of this name beside a file of that one
+
 
 class Tokens(NamedTuple):
     """What a network says of a batch; unpacks as the 2-tuple `(local, global_)`.
@@ -75,7 +77,7 @@ class _Adapter:
 
     def get_tokens(self, x: Tensor) -> Tokens:
         with evaluating(self._inner):
-            return Tokens(*self._inner.get_tokens(x.to(device_of(self._inner))))
+            return _two_mappings(self._inner.get_tokens(x.to(device_of(self._inner))), self.name)
 
     def to(self, device: Any) -> None:
         for module in modules_of(self._inner):
@@ -210,25 +212,36 @@ def checked_tokens(found: Any, size: int, name: str) -> Tokens:
     """The tokens of a batch of `size` stimuli, once their shapes are right.
 
     Raises:
-        DataError: they are not two mappings of [B, C, *grid] and [B, C] tensors; says which layer and shape.
+        DataError: they are not two mappings of [B, C, *grid] and [B, C] tensors of real numbers, or a layer's name
+            cannot name a folder; says which layer, and its shape.
     """
-    try:
-        tokens = Tokens(*found)
-        local, global_ = tokens.local.items(), tokens.global_.items()
-    except (TypeError, AttributeError) as reason:
-        raise DataError(f"get_tokens of {name!r} must return two mappings (local, global); got {found!r}") from reason
-    for layer, value in local:
-        _check_shape(value, size, f"local[{layer!r}] of {name!r}", grid=True)
-    for layer, value in global_:
-        _check_shape(value, size, f"global[{layer!r}] of {name!r}", grid=False)
-    if not local and not global_:
+    tokens = _two_mappings(found, name)
+    for layer, value in tokens.local.items():
+        _check_layer(layer, value, size, f"local[{layer!r}] of {name!r}", grid=True)
+    for layer, value in tokens.global_.items():
+        _check_layer(layer, value, size, f"global[{layer!r}] of {name!r}", grid=False)
+    if not tokens.local and not tokens.global_:
         raise DataError(f"get_tokens of {name!r} gave no layer at all")
     return tokens
 
 
-def _check_shape(value: Any, size: int, what: str, *, grid: bool) -> None:
-    shape = tuple(getattr(value, "shape", ()))
-    if not isinstance(value, Tensor) or len(shape) < 2 or shape[0] != size or (len(shape) > 2 and not grid):
-        wanted = f"[{size}, C, *grid]" if grid else f"[{size}, C]"
-        got = f"has the shape {shape}" if shape else f"is {value!r}"
-        raise DataError(f"{what} {got}; wanted a tensor {wanted}")
+def _two_mappings(found: Any, name: str) -> Tokens:
+    if isinstance(found, tuple | list) and len(found) == 2 and all(isinstance(part, Mapping) for part in found):
+        return Tokens(*found)
+    inside = f" of {len(found)}" if isinstance(found, tuple | list) else ""
+    raise DataError(
+        f"get_tokens of {name!r} must return two mappings (local, global); got a {type(found).__name__}{inside}"
+    )
+
+
+def _check_layer(layer: Any, value: Any, size: int, what: str, *, grid: bool) -> None:
+    wanted = f"wanted a tensor [{size}, {'C, *grid' if grid else 'C'}]"
+    if not isinstance(layer, str) or layer in _NO_FOLDERS:
+        raise DataError(f"{what} has a name that cannot be kept; wanted text such as 'block3'")
+    if not isinstance(value, Tensor):
+        raise DataError(f"{what} is a {type(value).__name__}; {wanted}")
+    shape = tuple(value.shape)
+    if len(shape) < 2 or shape[0] != size or 0 in shape or (len(shape) > 2 and not grid):
+        raise DataError(f"{what} has the shape {shape}; {wanted}, none of them 0")
+    if value.is_complex():
+        raise DataError(f"{what} holds complex numbers; wanted real ones, e.g. their size")
