@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fusiform.data import ArraySound, ArrayVideo, Recording, Sound, Stimuli, Video
+from fusiform.data import ArraySound, ArrayVideo, Recording, Sound, Stimuli, Track, Video
 from fusiform.errors import DataError, UnknownNameError
 from fusiform.features.extract import extract
 from fusiform.features.image import Pixels
 from fusiform.features.store import FeatureStore
 from fusiform.features.streams import sound_of, video_of
-from fusiform.features.tokens import Tokens
+from fusiform.features.tokens import Tokens, load_backbone
 from fusiform.features.windows import Piece
 
 
@@ -112,9 +112,8 @@ class TestStreams:
     VIDEO, SOUND = ArrayVideo(np.zeros((2, 2, 2, 3), np.uint8), 1.0), ArraySound(np.zeros(9), 3)
 
     def test_are_found(self) -> None:
-        recording = Recording(3.0, video=self.VIDEO, sound=self.SOUND)
-        assert video_of(recording) is self.VIDEO
-        assert sound_of(recording) is self.SOUND
+        assert video_of(Recording(2.0, video=self.VIDEO)) is self.VIDEO
+        assert sound_of(Recording(3.0, sound=self.SOUND)) is self.SOUND
         assert video_of(self.VIDEO) is self.VIDEO  # a clip alone
 
     def test_end_with_the_recording(self) -> None:
@@ -130,7 +129,27 @@ class TestStreams:
         assert isinstance(seen, Video)
         assert isinstance(heard, Sound)
 
+    def test_last_until_the_recording_ends(self) -> None:
+        video = ArrayVideo(np.arange(4, dtype=np.uint8).repeat(3).reshape(4, 1, 1, 3), 2.0)
+        sound = ArraySound(np.arange(1, 61) / 100, 30)
+        recording = Recording(3.5, video=video, sound=sound)
+        seen, heard = video_of(recording), sound_of(recording)
+        assert (seen.duration, heard.duration) == (3.5, 3.5)
+        assert seen.frames([1.4, 1.9, 2.1, 3.4])[:, 0, 0, 0].tolist() == [2, 3, 3, 3]
+        np.testing.assert_array_equal(heard.samples(1.5, 9), np.r_[sound.samples(1.5, 2), np.zeros(45, np.float32)])
+        np.testing.assert_array_equal(heard.samples(2.5, 3), np.zeros(15))
+
+    @pytest.mark.parametrize("backbone", ["framewise:pixels", "motion-energy", "log-mel"])
+    def test_all_of_a_recording_have_the_same_rows(self, backbone: str) -> None:
+        video = ArrayVideo(np.zeros((56, 4, 4, 3), np.uint8), 8.0)  # seven seconds
+        recording = Recording(10.0, video=video, sound=ArraySound(np.zeros(16000 * 8), 16000))
+        films = Stimuli("films", "recording", pd.DataFrame(index=["a"]), lambda id: recording)
+        assert len(extract(films, load_backbone(backbone, rate=1 / 1.49), reduce="mean")) == 7
+
     def test_what_is_missing_is_said(self) -> None:
+        tracks = {"video": Track(np.zeros((2, 1), np.float32), 1.0)}
+        with pytest.raises(DataError, match=r"has no video, which this backbone reads; it has: the track 'video'$"):
+            video_of(Recording(2.0, tracks))
         words = pd.DataFrame({"text": ["a"], "start": [0.0], "stop": [0.1]})
         with pytest.raises(DataError, match="has no sound, which this backbone reads; it has: video, words"):
             sound_of(Recording(2.0, video=self.VIDEO, words=words))

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Recording, Sound, Video
 from fusiform.data.mediafiles import check_span, check_times
+from fusiform.data.timing import row_at
 from fusiform.errors import DataError
 
 __all__ = ["sound_of", "video_of"]
@@ -16,7 +17,7 @@ _INSTANT = 1e-6  # seconds before its end at which the last frame of a recording
 
 
 def video_of(recording: Any) -> Video:
-    """What was seen until the recording ended: a file may go on for longer.
+    """What was seen until the recording ended: a file may go on for longer, or end before; its last frame then stays.
 
     Raises:
         DataError: the recording has no video.
@@ -24,11 +25,11 @@ def video_of(recording: Any) -> Video:
     video = recording.video if isinstance(recording, Recording) else recording
     if not isinstance(video, Video):
         raise DataError(_lacking(recording, "video", "frames(times)"))
-    return _CutVideo(video, recording.duration) if _longer(video, recording) else video
+    return _FittedVideo(video, recording.duration) if _differs(video, recording) else video
 
 
 def sound_of(recording: Any) -> Sound:
-    """What was heard until the recording ended: a file may go on for longer.
+    """What was heard until the recording ended: a file may go on for longer, or end before; silence then follows.
 
     Raises:
         DataError: the recording has no sound.
@@ -36,16 +37,16 @@ def sound_of(recording: Any) -> Sound:
     sound = recording.sound if isinstance(recording, Recording) else recording
     if not isinstance(sound, Sound):
         raise DataError(_lacking(recording, "sound", "samples(start, stop)"))
-    return _CutSound(sound, recording.duration) if _longer(sound, recording) else sound
+    return _FittedSound(sound, recording.duration) if _differs(sound, recording) else sound
 
 
-def _longer(stream: Video | Sound, recording: Any) -> bool:
-    return isinstance(recording, Recording) and stream.duration > recording.duration
+def _differs(stream: Video | Sound, recording: Any) -> bool:
+    return isinstance(recording, Recording) and stream.duration != recording.duration
 
 
 @dataclass(frozen=True)
-class _CutVideo:
-    """The beginning of a video."""
+class _FittedVideo:
+    """A video that lasts as long as its recording."""
 
     video: Video
     duration: float
@@ -63,8 +64,8 @@ class _CutVideo:
 
 
 @dataclass(frozen=True)
-class _CutSound:
-    """The beginning of a sound."""
+class _FittedSound:
+    """A sound that lasts as long as its recording."""
 
     sound: Sound
     duration: float
@@ -75,12 +76,15 @@ class _CutSound:
 
     def samples(self, start: float, stop: float) -> NDArray[np.float32]:
         first, last = check_span(start, stop, self.duration).tolist()
-        return self.sound.samples(first, last)
+        found = self.sound.samples(first, last)
+        count = int(row_at(last, self.rate)) - int(row_at(first, self.rate))
+        return np.pad(found, (0, max(0, count - len(found))))
 
 
 def _lacking(recording: Any, stream: str, method: str) -> str:
     if not isinstance(recording, Recording):
         return f"a stimulus is a {type(recording).__name__}; wanted a Recording, or something with {method}"
     there = {"video": recording.video, "sound": recording.sound, "words": len(recording.words) or None}
-    brought = [name for name, value in there.items() if value is not None] + list(recording.tracks)
+    brought = [name for name, value in there.items() if value is not None]
+    brought += [f"the track {name!r}" for name in recording.tracks]
     return f"the recording has no {stream}, which this backbone reads; it has: {', '.join(brought) or 'nothing'}"
