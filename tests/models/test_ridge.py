@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fusiform.errors import DataError, LayoutError, SettingsError
-from fusiform.models import fitting, planner, ridge, shared
+from fusiform.models import fitting, fixed, planner, ridge, shared
 from fusiform.models.folds import ContiguousFolds, splits
 from fusiform.models.ridge import BandedRidgeCV, Ridge, RidgeCV
 
@@ -597,3 +597,29 @@ def test_a_fit_stopped_at_its_very_end_is_finished(rng, tmp_path, monkeypatch):
         RidgeCV.load(tmp_path / "fit")
     model.fit(X, Y)
     np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").predict(X), whole.predict(X))
+
+
+def test_a_fit_at_given_alphas_goes_on_where_it_stopped(rng, tmp_path, monkeypatch):
+    X, Y = problem(rng, 40, 6, 20)
+    alphas = np.logspace(-1, 3, 20)
+    plan, make, calls = planner.make_plan, fitting.make_targets, []
+    monkeypatch.setattr(fixed, "make_plan", lambda *args: replace(plan(*args), batch=6))
+
+    def stopping(raw, design):
+        calls.append(raw.shape[1])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return make(raw, design)
+
+    monkeypatch.setattr(fitting, "make_targets", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        Ridge(alphas, folder=tmp_path / "fit").fit(X, Y)
+    (tmp_path / "fit" / ".manifest.json.4194305.left").mkdir()  # by a process that was killed as it wrote
+    for other in (alphas[::-1], 1.0):
+        with pytest.raises(SettingsError, match="differs in alpha"):
+            Ridge(other, folder=tmp_path / "fit").fit(X, Y)
+    model = Ridge(alphas, folder=tmp_path / "fit").fit(X, Y)
+    assert calls == [6, 6, 6, 6, 2]
+    assert not list((tmp_path / "fit").glob(".manifest*"))
+    for found in (model, Ridge.load(tmp_path / "fit")):
+        np.testing.assert_allclose(found.predict(X), SlowRidge(alphas).fit(X, Y).predict(X))

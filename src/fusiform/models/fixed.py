@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fusiform.errors import SettingsError
 from fusiform.models.design import make_design
 from fusiform.models.fitting import run_fixed, whole_spectrum
-from fusiform.models.inputs import check_weight, data_key, find_frame, job_of, result_arrays
+from fusiform.models.inputs import check_weight, data_key, find_frame, fingerprint, job_of, result_arrays
 from fusiform.models.planner import make_plan
 from fusiform.models.results import Results
 from fusiform.models.shells import RidgeShell
@@ -70,7 +70,8 @@ class Ridge(RidgeShell):
         frame = find_frame(self.device, self.dtype, features)
         job = job_of(self, features, responses, frame, 1, [])
         self.plan_ = make_plan(job, frame, 1, self.memory_limit)
-        key = {"model": "Ridge", "data": data_key(self, features, responses, weight), "alpha": alphas.tolist()}
+        given = fingerprint(alphas) if np.ndim(self.alpha) else float(alphas[0])  # written after every batch: short
+        key = {"model": "Ridge", "data": data_key(self, features, responses, weight), "alpha": given}
         results = Results.open(result_arrays(self.plan_, frame), self.folder, key)
         design = make_design(features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame)
         for _ in run_fixed(design, whole_spectrum(design), alphas, responses, self.plan_, results):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fusiform.errors import LayoutError, SettingsError
-from fusiform.files import read_json, write_json
+from fusiform.files import read_json, sweep, write_json
 from fusiform.models.planner import Job, Plan
 
 __all__ = [
@@ -65,6 +65,7 @@ class Results:
         if folder is None:
             return cls({name: np.empty(shape, dtype) for name, (shape, dtype) in shapes.items()}, key=key)
         folder = Path(folder)
+        sweep(folder / MANIFEST)
         if (folder / MANIFEST).exists():
             return cls._resume(folder, key)
         folder.mkdir(parents=True, exist_ok=True)
