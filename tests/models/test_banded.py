@@ -279,3 +279,17 @@ def test_the_folder_of_another_fit_is_refused_before_any_work(rng, tmp_path, mon
     with pytest.raises(SettingsError, match="holds a fit already"):
         BandedRidgeCV(ALPHAS, folder=tmp_path / "fit").fit(X, Y)
     np.testing.assert_array_equal(RidgeCV.load(tmp_path / "fit").predict(X["band 0"]), plain.predict(X["band 0"]))
+
+
+@pytest.mark.parametrize("scoring", ["mse", "r2"])
+def test_gradient_reports_the_score_asked_for_of_weighed_samples(rng, scoring):
+    X, Y = problem(rng, NARROW)
+    weight = np.where(np.arange(80) % 4, 3 * rng.random(80), 0)
+    settings = {"solver": "gradient", "steps": 10, "n_candidates": 3, "scoring": scoring}
+    model = BandedRidgeCV(ALPHAS, **settings).fit(X, Y, sample_weight=weight)
+    for t in range(3):
+        again = BandedRidgeCV(
+            [model.best_alphas_[t]], candidates=model.band_weights_[[t]], scoring=scoring, tolerance=1e-9
+        )
+        slow = again.fit(X, Y[:, t], sample_weight=weight).best_scores_
+        np.testing.assert_allclose(model.best_scores_[t], slow, rtol=1e-3)

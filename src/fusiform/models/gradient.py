@@ -28,7 +28,7 @@ class Kernels:
         inside: [B, n, n] training with training samples, about the training mean.
         across: [B, M, n] held-out with training samples.
         train: [V, n] targets about their training mean.
-        test: [V, M] held-out targets about their training mean.
+        test: [V, M] held-out targets about their training mean; root mean square of the held-out roots: one.
     """
 
     inside: Tensor
@@ -118,7 +118,9 @@ def kernels_of(design: Design, grams: Tensor, targets: Tensor, split: Split) -> 
     inside, across = (torch.stack(matrices).to(targets) for matrices in zip(*parts, strict=True))
     root, held = design.root[train], design.root[test]
     mean = targets[:, train] @ root / root.square().sum() * (1.0 if design.centred else 0.0)
-    return Kernels(inside, across, targets[:, train] - mean[:, None] * root, targets[:, test] - mean[:, None] * held)
+    unit = held.square().mean().sqrt()  # so that means of squares are means weighed by the samples
+    true = targets[:, test] - mean[:, None] * held
+    return Kernels(inside, across / unit, targets[:, train] - mean[:, None] * root, true / unit)
 
 
 def _apply(kernels: Tensor, logs: Tensor, values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fusiform.models.bands import Banded, Choice
 from fusiform.models.design import TargetBatches
 from fusiform.models.folds import Split
-from fusiform.models.gradient import Kernels, conjugate_gradient, kernels_of
+from fusiform.models.gradient import Kernels, conjugate_gradient, held_out_error, kernels_of
 from fusiform.models.heldout import Scoring
 
 __all__ = ["refine"]
@@ -49,6 +49,20 @@ def refine(
     dual = conjugate_gradient(grams, logs, rows, torch.zeros_like(rows), 4 * inner, 1e-6) * scale[:, None].to(rows)
     gain = logs.exp()  # [V, B] g / alpha
     coef = [gain[:, [i]] * (dual @ banded.design.columns(band)) for i, band in enumerate(banded.bands)]
-    score = -error.double() * (scale.square() if scoring == "mse" else 1.0)
+    score = -error.double() * scale.square() if scoring == "mse" else _r2(banded, kernels, folds, logs, inner)
     found = Choice(score, choice.candidate, 1 / gain.double().sum(1), choice.scores)
     return torch.cat(coef, dim=1), (gain / gain.sum(1, keepdim=True)).double().cpu().numpy(), found
+
+
+def _r2(banded: Banded, kernels: Sequence[Kernels], folds: Sequence[Split], logs: Tensor, inner: int) -> Tensor:
+    """Mean over folds of each fold's held-out R2, [V]; zero where held-out targets do not vary."""
+    found = []
+    for fold, (_, test) in zip(kernels, folds, strict=True):
+        root = banded.design.root[test]
+        level = (fold.test * root).mean(1) / root.square().mean().sqrt()
+        own = fold.test.square().mean(1)
+        spread = own - level.square()
+        start = torch.zeros_like(fold.train), torch.zeros_like(fold.train)
+        error = held_out_error(fold, logs, start, inner)[0]
+        found.append(torch.where(spread > 1e-6 * own, 1 - error / spread, 0.0))
+    return torch.stack(found).mean(0).double()
