@@ -38,7 +38,6 @@ def test_options_reach_the_map(space):
 @pytest.mark.parametrize(
     ("space", "why"),
     [
-        (Space.named("regions", ["V1"]), "no vertices of an fsaverage mesh"),
         (Space.vertices("fsLR", [0], [0], "fsLR"), "'fsLR'"),
         (Space.vertices("wrong", [10242], [0], "fsaverage5"), "names 10242"),
         (VOXELS.select(np.zeros(60, dtype=bool)), "no voxel"),
@@ -49,3 +48,10 @@ def test_spaces_without_a_map_say_why(space, why):
     assert why in unmapped(space)
     with pytest.raises(DataError, match=why):
         brain_map(np.zeros(space.size), space)
+
+
+def test_names_alone_have_no_map():
+    regions = Space.named("regions", ["V1"])
+    assert unmapped(regions) == "has neither a mesh nor a grid"
+    with pytest.raises(DataError, match=r"'regions'.*no mesh"):
+        brain_map([0.0], regions)

@@ -273,7 +273,7 @@ def test_what_cannot_be_drawn_is_refused(draw):
         draw(np.zeros(5), space)
     with pytest.raises(DataError, match=r"shape \(6, 1\)"):
         draw(np.zeros((6, 1)), space)
-    with pytest.raises(DataError, match=r"'regions' cannot be drawn.*has no vertices.*None.*charts\.bars"):
+    with pytest.raises(DataError, match=r"'regions' cannot be drawn.*has no mesh.*charts\.bars"):
         draw(np.zeros(2), Space.named("regions", ["V1", "V2"]))
     with pytest.raises(DataError, match="'fsLR'"):
         draw(np.zeros(6), Space("other", space.targets, "fsLR"))

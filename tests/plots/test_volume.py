@@ -104,6 +104,18 @@ def test_the_figure_says_what_it_shows():
     assert "13 of 13 axial slices" in made.get_supxlabel()
 
 
+@pytest.mark.parametrize("shape", [(4, 5, 2), (9, 3, 2), (3, 9, 2), (20, 25, 13), (1, 1, 1)])
+def test_words_stay_within_the_figure(shape):
+    space = Space.voxels("box", np.ones(shape, dtype=bool), np.diag([1.8, 1.8, 1.8, 1.0]))
+    made = mosaic(np.linspace(-0.06, 0.08, space.size), space, label="r")
+    made.set_dpi(160)
+    made.draw_without_rendering()
+    for ax in made.axes[:-1]:
+        box = ax.title.get_window_extent()
+        assert (box.x0, box.y0) > (0, 0)
+        assert box.y1 < made.bbox.height
+
+
 def test_many_slices_are_thinned_and_ends_with_few_voxels_left_out():
     inside = np.zeros((20, 20, 60), dtype=bool)
     inside[8:12, 8:12] = True

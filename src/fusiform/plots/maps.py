@@ -32,5 +32,7 @@ def brain_map(
 
 
 def unmapped(space: Space) -> str:
-    """Why there is no map of a space, such as `"has no grid of voxels"`; empty where there is one."""
+    """Why there is no map of a space, such as `"has neither a mesh nor a grid"`; empty where there is one."""
+    if space.grid is None and space.mesh is None:
+        return "has neither a mesh nor a grid"
     return unplaced(space) if space.grid is None else unsliced(space)

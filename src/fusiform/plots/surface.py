@@ -148,6 +148,8 @@ def _note(space: Space, mesh: str, part: int) -> str:
 
 def unplaced(space: Space) -> str:
     """Why targets cannot be drawn on the cortex; empty where they can."""
+    if space.mesh is None:
+        return "has no mesh"
     if space.mesh not in MESHES or not {"hemisphere", "vertex"} <= set(space.targets):
         return f"has no vertices of an fsaverage mesh (its mesh is {space.mesh!r})"
     vertices, count = space.column("vertex"), MESHES[space.mesh]

@@ -128,10 +128,12 @@ def _frames(count: int, slices: Slices) -> tuple[Figure, list[Axes]]:
     """A figure with a place for each slice, in lines of one length."""
     lines = -(-count // ACROSS)
     columns = -(-count // lines)
-    _, rows, width = slices.values.shape
-    height = min(TALLEST, WIDTH * rows * slices.voxel[1] / (width * slices.voxel[0]))
-    size = {"width": max(5.0, WIDTH * columns + 1.2), "height": max(2.0, (height + 0.25) * lines + 0.5)}
-    made, grid = axes_grid(lines, columns, **size)
+    _, rows, cells = slices.values.shape
+    width = max(5.0, WIDTH * columns + 1.2)
+    widest = (width - 0.5) / columns  # were the colour bar as narrow as can be: slices never fill the height, for
+    # where width and height bind alike, the layout does not settle and cuts titles off
+    height = min(TALLEST, widest * rows * slices.voxel[1] / (cells * slices.voxel[0]))
+    made, grid = axes_grid(lines, columns, width=width, height=max(2.0, (height + 0.25) * lines + 0.5))
     axes = [ax for line in grid for ax in line]
     blank(axes)
     return made, axes
