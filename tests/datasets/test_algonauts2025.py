@@ -585,6 +585,12 @@ def test_the_folder_may_be_called_as_the_readme_says(root: Path) -> None:
     assert len(Algonauts2025(root=root, trust_pickle=True).withheld("sub-01"))
 
 
+def test_no_withheld_volumes_are_refused(root: Path) -> None:
+    np.save(root / "fmri/sub-01/target_sample_number/sub-01_friends-s7_fmri_samples.npy", {})  # type: ignore[arg-type]
+    with pytest.raises(LayoutError, match=r"fmri_samples\.npy names no segment; wanted those of 'friends-s7'"):
+        Algonauts2025(root=root, trust_pickle=True).withheld("sub-01")
+
+
 @pytest.mark.parametrize("held", [{"s06e01a": 3}, {"s07e01": 3}, {"s07e01a": 0}, {"s07e01a": 2.5}, {7: 3}])
 def test_wrong_numbers_of_withheld_volumes_are_refused(root: Path, held: dict[Any, Any]) -> None:
     np.save(root / "fmri/sub-01/target_sample_number/sub-01_friends-s7_fmri_samples.npy", held)  # type: ignore[arg-type]

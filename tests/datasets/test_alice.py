@@ -107,7 +107,7 @@ def test_damaged_responses(folder: Path) -> None:
 def test_a_truncated_text_grid_is_named_wherever_it_ends(folder: Path, lines: int) -> None:
     path = folder / TEXT_GRID
     path.write_text("\n".join(path.read_text().splitlines()[:lines]))
-    with pytest.raises(LayoutError, match=r"TextGrid cannot be read .* delete the file and fetch"):
+    with pytest.raises(LayoutError, match=r"TextGrid cannot be read .* get the file again, with 'fusiform fetch'"):
         Alice().stimuli().load("chapter1")
 
 

@@ -65,6 +65,10 @@ def test_choose_and_pick() -> None:
     assert pick("region", ["LPTL", "LATL"], known).tolist() == [2, 0]
     with pytest.raises(UnknownNameError, match=r"unknown region 'LPT' \(did you mean 'LPTL'\?\); there are: LATL"):
         pick("region", ["LATL", "LPT"], known)
+    none: list[str] = []
+    for wrong in (none, "LATL"):
+        with pytest.raises(SettingsError, match=r"wanted a list of one name at least, such as \['LATL'\]"):
+            pick("region", wrong, known)
 
 
 def test_read_numbers_reads_what_numpy_wrote(tmp_path: Path) -> None:

@@ -99,6 +99,22 @@ def test_whole_volumes_go_back_into_their_shape(root: Path) -> None:
     np.testing.assert_array_equal(found.space.volume(found.values[5]), published.single_volume(5).astype(np.float64))
 
 
+@pytest.mark.parametrize("part", ["train", "new_test"])
+def test_neither_training_nor_test_may_be_missing(root: Path, part: str) -> None:
+    for tar in (root / "wds/subj01" / part).glob("*.tar"):
+        tar.unlink()
+    with pytest.raises(MissingDataError, match=rf"no tar of subj01 was found at .*wanted wds/subj01/{part}/0\.tar"):
+        MindEye(root=root, layout="mindeye2").responses("subj01")
+
+
+def test_pictures_of_another_type(root: Path) -> None:
+    with h5py.File(root / "coco_images_224_float16.hdf5", "a") as file:
+        del file["images"]
+        file.create_dataset("images", (73_000, 3, 224, 224), np.uint8, chunks=(1, 3, 224, 224))
+    with pytest.raises(LayoutError, match=r"are uint8 .*wanted float16 \(73000, 3, 224, 224\) from 0 to 1"):
+        MindEye(root=root, layout="mindeye2").stimuli().load("nsd-00007")
+
+
 def test_behaviour_points_into_the_responses(root: Path) -> None:
     found = MindEye(root=root, layout="mindeye2").responses("subj01")
     rows = published.behaviour()
@@ -238,6 +254,7 @@ def test_a_pickle_is_never_opened(root: Path, tmp_path: Path) -> None:
             published.array(np.array([73_000])),
             "names the picture 73000; wanted 0 to 72999",
         ),
+        ("sample000000001.coco73k.npy", published.array(np.array([np.nan])), "holds no number; copy the tar again"),
         ("sample000000001.coco73k.npy", published.array(np.array(["x"])), "wanted an array of numbers"),
         ("sample000000001.coco73k.npy", published.array(np.array([])), "holds no number"),
         ("sample000000001.trial.npy", None, r"sample 'sample000000001' of .* has no trial\.npy, but jpg, nsdgeneral"),

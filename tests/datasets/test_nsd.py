@@ -225,6 +225,16 @@ def test_a_mask_with_an_unknown_label(root: Path) -> None:
         NSD(root=root).responses("subj01")
 
 
+@pytest.mark.filterwarnings("ignore:.*are saturated")
+def test_a_table_may_name_what_is_no_label(root: Path) -> None:
+    published_names = NSD(root=root).responses("subj01", rois=["streams"]).space.column("streams")
+    with (root / "nsddata/freesurfer/subj01/label/streams.mgz.ctab").open("a") as table:
+        table.write("-1 non-cortical\n")
+    names = NSD(root=root).responses("subj01", rois=["streams"]).space.column("streams")
+    assert list(names) == list(published_names)
+    assert "parietal" in set(names)
+
+
 @pytest.mark.parametrize("name", ["streams", "MTL"])
 def test_labels_without_a_table(root: Path, name: str) -> None:
     """Known atlases keep their published names, others count; a label that the manual does not know is refused."""
@@ -364,11 +374,19 @@ def test_ones_own_split_leaves_out_what_it_does_not_name(written: Path, tmp_path
         ("shared", SettingsError, r"split is 'shared'.*wanted one of shared1000, shared982, shared515, or a CSV"),
         ("nowhere.csv", LayoutError, r"nowhere\.csv cannot be read"),
         ("published", SettingsError, "'published' is that of betas 'whole-brain'"),
+        (5, SettingsError, r"split is 5; wanted one of shared1000"),
     ],
 )
 def test_splits_that_cannot_be(written: Path, split: object, error: type[FusiformError], said: str) -> None:
     with pytest.raises(error, match=said):
         NSD(root=written, split=split).responses("subj01")  # type: ignore[arg-type]
+
+
+def test_a_picture_in_two_splits(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("stimulus,split\nnsd-00013,train\nnsd-00013,train\nnsd-00013,test\n")
+    with pytest.raises(DataError, match=r"split\.csv puts 'nsd-00013' into two splits; wanted each picture in one"):
+        NSD(root=written, split=path).responses("subj01")
 
 
 def test_a_split_without_training_trials_cannot_standardise_by_them(written: Path) -> None:
@@ -435,8 +453,10 @@ def test_betas_that_are_not_as_published(root: Path, change: str) -> None:
         NSD(root=root).responses("subj01")
 
 
-@pytest.mark.parametrize(("name", "number"), [("subjectim", 73_001), ("masterordering", 0), ("sharedix", -4)])
-def test_a_picture_out_of_range(root: Path, name: str, number: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "number"), [("subjectim", 73_001), ("masterordering", 0), ("sharedix", -4), ("masterordering", 2.5)]
+)
+def test_a_picture_out_of_range(root: Path, name: str, number: float) -> None:
     path = root / "nsddata/experiments/nsd/nsd_expdesign.mat"
     content = {key: value.astype(float) for key, value in loadmat(path).items() if not key.startswith("__")}
     content[name][0, 5] = number
@@ -531,6 +551,15 @@ def test_prepared_pictures_out_of_range(prepared: Path) -> None:
         whole_brain(prepared)
 
 
+def test_prepared_regions_may_be_any_numbers_but_zero(prepared: Path) -> None:
+    path = prepared / "metadata_sub-01.npy"
+    table = np.load(path, allow_pickle=True).item()
+    table["lh_rois"]["early"] = 255 * table["lh_rois"]["early"].astype(np.uint8)
+    before = whole_brain(prepared).space
+    np.save(path, np.array(table, dtype=object), allow_pickle=True)
+    assert list(whole_brain(prepared).space.column("early")) == list(before.column("early"))
+
+
 def test_settings_are_checked_before_anything_is_read() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown space 'fsaverage7' \(did you mean 'fsaverage'"):
         NSD(space="fsaverage7")
@@ -541,8 +570,10 @@ def test_settings_are_checked_before_anything_is_read() -> None:
 
 
 def test_regions_that_hold_nothing(written: Path) -> None:
-    with pytest.raises(DataError, match="rois is empty"):
+    with pytest.raises(DataError, match=r"rois are \[\]; wanted a list of one region at least"):
         NSD(root=written).responses("subj01", rois=[])
+    with pytest.raises(DataError, match=r"rois are 'streams'; wanted a list"):
+        NSD(root=written).responses("subj01", rois="streams")
     with pytest.raises(DataError, match="subj01-func1pt8mm has no target in aTL-faces; ask for other regions"):
         NSD(root=written).responses("subj01", rois=["aTL-faces"])
 

@@ -30,3 +30,12 @@ def test_a_link_without_content_says_how_to_get_it(tmp_path: Path) -> None:
     assert not is_here(link)
     with pytest.raises(MissingDataError, match=rf"link whose content was not fetched; run 'datalad get {link}'"):
         require(link)
+
+
+def test_an_unlocked_file_without_content_is_such_a_link(tmp_path: Path) -> None:
+    pointer = tmp_path / "film.mkv"
+    pointer.write_text("/annex/objects/MD5E-s100--0123456789abcdef.mkv\n")
+    assert not is_here(pointer)
+    with pytest.raises(MissingDataError, match=rf"run 'datalad get {pointer}'"):
+        require(pointer)
+    assert require(tmp_path) == tmp_path

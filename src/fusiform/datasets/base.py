@@ -33,7 +33,7 @@ __all__ = [
     "reading",
 ]
 
-_AGAIN = "delete the file and fetch the data set again with 'fusiform fetch'"
+_AGAIN = "get the file again, with 'fusiform fetch' or, where data are under an agreement, from where it came"
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,10 @@ def pick(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> NDArr
 
     Raises:
         UnknownNameError: one of them is not known.
+        SettingsError: they are no list, or none.
     """
+    if isinstance(wanted, str) or (wanted is not None and not len(wanted)):
+        raise SettingsError(f"{kind}s are {wanted!r}; wanted a list of one name at least, such as [{known[0]!r}]")
     names = known if wanted is None else [choose(kind, name, known) for name in wanted]
     return np.array([list(known).index(name) for name in names], dtype=np.int64)
 

@@ -7,6 +7,8 @@ from fusiform.errors import MissingDataError
 
 __all__ = ["is_here", "require", "rooted"]
 
+POINTER, ANNEX = 32_768, b"/annex/objects/"  # most bytes of a pointer file, and its first
+
 
 def rooted(dataset: str, root: str | Path | None, *files: str) -> Path:
     """The folder of a data set.
@@ -35,9 +37,9 @@ def require(path: Path) -> Path:
     Raises:
         MissingDataError: there is nothing, or a link of git-annex whose content was not fetched.
     """
-    if path.exists():
+    if path.exists() and not _is_pointer(path):
         return path
-    if path.is_symlink():
+    if path.is_symlink() or path.exists():
         raise MissingDataError(f"{path} is a link whose content was not fetched; run 'datalad get {path}'")
     raise MissingDataError(
         f"{path} was not found; give the root of the data set as it was downloaded, or fetch that file"
@@ -46,4 +48,12 @@ def require(path: Path) -> Path:
 
 def is_here(path: Path) -> bool:
     """Whether a file and its content are here; a link of git-annex may be without."""
-    return path.is_file()
+    return path.is_file() and not _is_pointer(path)
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file is what git-annex leaves in place of an unlocked one: a line that names its content."""
+    if not path.is_file() or path.stat().st_size > POINTER:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ANNEX)) == ANNEX

@@ -11,7 +11,7 @@ from fusiform.data import Array, Responses, Space, Stimuli
 from fusiform.datasets.algonauts2023.pictures import FOLDERS, Pictures, id_of, images_of, splits
 from fusiform.datasets.algonauts2023.submission import Size, check, write
 from fusiform.datasets.algonauts2023.vertices import HEMISPHERES, LABELS, REGIONS, vertex_space, vertices_of
-from fusiform.datasets.base import Card, Sampled, check_shape, choose
+from fusiform.datasets.base import Card, Sampled, check_shape, choose, pick
 from fusiform.datasets.npy import read_array
 from fusiform.datasets.roots import require, rooted
 from fusiform.errors import LayoutError, MissingDataError, SettingsError
@@ -96,7 +96,7 @@ class Algonauts2023(Sampled):
             LayoutError: a file is truncated, a pickle, or its shape does not agree with the others.
         """
         choose("part", part, self.parts)
-        regions = None if rois is None else [choose("region", name, REGIONS) for name in rois]
+        regions = None if rois is None else [REGIONS[number] for number in pick("region", rois, REGIONS)]
         folder = self._folder(subject)
         images, space = list(images_of(folder, "train")), vertex_space(folder, self.trust_pickle)
         inside = _inside(space, regions)

@@ -40,6 +40,8 @@ def read_counts(folder: Path, subject: str, phase: str, trust_pickle: bool) -> C
     places = [folder / subject / within / name for within in ("target_sample_number", "target_samples_number")]
     path = require(next((place for place in places if place.exists()), places[0]))
     counts = read_mapping(path, trust_pickle)
+    if not counts:
+        raise LayoutError(f"{path} names no segment; wanted those of {phase!r}; get the file again")
     for segment, count in counts.items():
         film = film_of(segment) if isinstance(segment, str) else None
         whole = isinstance(count, int | np.integer) and not isinstance(count, bool) and count > 0

@@ -32,18 +32,18 @@ def behaviour(folder: Folder, subject: str, test: str) -> pd.DataFrame:
         test: folder of the test tar: `new_test` (all sessions), or `test` (without the three last ones).
 
     Raises:
-        MissingDataError: there are no tars.
+        MissingDataError: there are no tars, or none of the test.
         LayoutError: a tar is damaged, or a trial is not as published.
     """
     tables = []
     for split, where in (("train", "train"), ("test", test)):
-        for tar in folder.shards(f"wds/{subject}/{where}/{{}}.tar"):
-            tables.append(_trials(tar, subject).assign(split=split))
-    if not tables:
-        raise MissingDataError(
-            f"no tar of {subject} was found at {folder.address} (wanted wds/{subject}/train/0.tar); give root= the "
-            "folder that holds wds/, or another layout"
-        )
+        found = [_trials(tar, subject) for tar in folder.shards(f"wds/{subject}/{where}/{{}}.tar")]
+        if not found:
+            raise MissingDataError(
+                f"no tar of {subject} was found at {folder.address} (wanted wds/{subject}/{where}/0.tar); give root= "
+                "the folder that holds wds/, or another layout"
+            )
+        tables += [table.assign(split=split) for table in found]
     table = pd.concat(tables).sort_values("trial", kind="stable").reset_index(drop=True)
     if table["trial"].duplicated().any():
         twice = int(table["trial"][table["trial"].duplicated()].iloc[0])
@@ -103,9 +103,10 @@ def load_picture(path: Path, id: str) -> Image.Image:
 
     with reading(path), h5py.File(path) as file:
         images = file["images"]
-        if images.ndim != 4 or images.shape[:2] != (PICTURES, 3):
+        if images.ndim != 4 or images.shape[:2] != (PICTURES, 3) or images.dtype.kind != "f":
             raise LayoutError(
-                f"images of {path} have the shape {images.shape}; wanted ({PICTURES}, 3, 224, 224); copy it again"
+                f"images of {path} are {images.dtype} {images.shape}; wanted float16 ({PICTURES}, 3, 224, 224) from 0 "
+                "to 1; copy it again"
             )
         pixels = np.asarray(images[picture_number(id)], dtype=np.float32)
     return Image.fromarray(np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0))

@@ -161,7 +161,7 @@ def _item(
 
 def _number(member: Member) -> int:
     array = read_array(member)
-    if not array.size:
+    if not array.size or not np.isfinite(array.ravel()[0]):
         raise LayoutError(f"{member.name!r} of {member.tar} holds no number; copy the tar again")
     return int(array.ravel()[0])
 

@@ -54,7 +54,8 @@ class Atlas:
         """Names of the labels of some targets; empty where there is none."""
         names = np.full(max(self.names, default=0) + 1, "", dtype=object)
         for label, name in self.names.items():
-            names[label] = name if label > 0 else ""
+            if label > 0:  # a table may name -1 too, which would count from the end
+                names[label] = name
         return np.asarray(names[np.maximum(self.labels[index], 0)])
 
     def mask(self, name: str | None = None) -> NDArray[np.bool_]:

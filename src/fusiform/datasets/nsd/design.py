@@ -61,10 +61,11 @@ def read_design(path: Path) -> Design:
 
 def _from_zero(numbers: NDArray[Any], count: int, what: str, path: Path | str) -> NDArray[np.int64]:
     """Indices that count from 1, as 0 to count - 1."""
-    wrong = np.flatnonzero(~((numbers.ravel() >= 1) & (numbers.ravel() <= count)))
+    flat = numbers.ravel()
+    wrong = np.flatnonzero(~((flat >= 1) & (flat <= count) & (flat % 1 == 0)))
     if len(wrong):
         raise LayoutError(
-            f"{what} of {path} holds the picture {numbers.ravel()[wrong[0]]}; wanted 1 to {count}; copy the file again"
+            f"{what} of {path} holds the picture {flat[wrong[0]]}; wanted 1 to {count}; copy the file again"
         )
     return numbers.astype(np.int64) - 1
 

@@ -127,5 +127,5 @@ def _regions(sides: list[dict[str, NDArray[Any]]], sizes: tuple[int, int], path:
         masks = [side.get(name, np.zeros(size, dtype=bool)) for side, size in zip(sides, sizes, strict=True)]
         for mask, size in zip(masks, sizes, strict=True):
             check_shape(mask, (size,), f"the region {name!r}", path)
-        atlases[name] = Atlas(name, np.concatenate(masks).astype(np.int16), {1: name})
+        atlases[name] = Atlas(name, (np.concatenate(masks) != 0).astype(np.int16), {1: name})
     return atlases

@@ -17,6 +17,7 @@ __all__ = ["NAMED", "SPLITS", "custom_split", "named_split"]
 
 NAMED = ("shared1000", "shared982", "shared515")
 SPLITS = ("train", "val", "test")
+_WANTED = f"wanted one of {', '.join(NAMED)}, or a CSV file with the columns stimulus and split"
 HELD_BACK = 3  # last sessions of each subject, which were not yet public when the decoding papers were written
 
 
@@ -49,6 +50,8 @@ def custom_split(given: Mapping[str, str] | str | Path) -> dict[str, str]:
         LayoutError: the file cannot be read.
         DataError: a picture or a split is not known.
     """
+    if not isinstance(given, Mapping | str | Path):
+        raise SettingsError(f"split is {given!r}; {_WANTED}")
     table = dict(given) if isinstance(given, Mapping) else _read(Path(given).expanduser())
     known = {picture_id(number) for number in range(PICTURES)}
     if strange := [id for id in table if id not in known]:
@@ -63,12 +66,12 @@ def custom_split(given: Mapping[str, str] | str | Path) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     if path.suffix != ".csv":
-        raise SettingsError(
-            f"split is {str(path)!r}{did_you_mean(str(path), NAMED)}; wanted one of {', '.join(NAMED)}, or a CSV file "
-            "with the columns stimulus and split"
-        )
-    with reading(path):
+        raise SettingsError(f"split is {str(path)!r}{did_you_mean(str(path), NAMED)}; {_WANTED}")
+    with reading(path, "correct it"):
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         if not {"stimulus", "split"} <= set(table):
             raise LayoutError(f"{path} has the columns {', '.join(map(str, table))}; wanted stimulus and split")
+        table = table[["stimulus", "split"]].drop_duplicates()
+        if (twice := table["stimulus"][table["stimulus"].duplicated()]).size:
+            raise DataError(f"{path} puts {twice.iloc[0]!r} into two splits; wanted each picture in one")
         return dict(zip(table["stimulus"], table["split"], strict=True))

@@ -50,9 +50,9 @@ class Targets(ABC):
             UnknownNameError: there is no such region.
             DataError: this subject has none of it.
         """
-        wanted = [region or self.usual()] if rois is None else list(rois)
-        if not wanted:
-            raise DataError("rois is empty; name one region at least, or leave it out")
+        wanted = [region or self.usual()] if rois is None else rois
+        if isinstance(wanted, str) or not len(wanted):
+            raise DataError(f"rois are {wanted!r}; wanted a list of one region at least, such as ['nsdgeneral']")
         mask = self.brain() if EVERYTHING in wanted else inside(self.atlases, wanted)
         if not mask.any():
             raise DataError(f"{self.name} has no target in {', '.join(wanted)}; ask for other regions")
