@@ -92,7 +92,7 @@ def test_mistakes_get_one_sentence(argv, said, capsys, tmp_path):
 
 def test_a_fault_of_ours_is_no_traceback_either(capsys, monkeypatch):
     monkeypatch.setattr("fusiform.registry.names", lambda kind: 1 / 0)
-    monkeypatch.setattr("fusiform.cli.names", lambda kind: 1 / 0)
+    monkeypatch.setattr("fusiform.cli.verbs.names", lambda kind: 1 / 0)
     assert main(["list"]) == 1
     assert "this should not have happened (ZeroDivisionError" in capsys.readouterr().err
 

@@ -1,120 +1,13 @@
-"""The command line: parse, call, print where the result is. Nothing heavy is imported before a verb is known."""
+"""The verbs: each collects its arguments and hands them on; recipes are verbs by their own signatures."""
 
-import json as json_format
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
-import yaml
-from cyclopts import App, CycloptsError, Group, Parameter, convert
-
-from fusiform.errors import DataError, FusiformError, SettingsError, UnknownNameError
+from fusiform.cli.app import app
+from fusiform.errors import FusiformError, SettingsError, UnknownNameError
 from fusiform.registry import KINDS, did_you_mean, names
-
-__all__ = ["app", "main"]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns:
-        The exit code: 0; 2 after one sentence on stderr that says what is wrong; 1 for a fault of ours; 130 when
-        interrupted.
-    """
-    tokens = list(sys.argv[1:] if argv is None else argv)
-    try:
-        app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        return _fail(_sentence(error))
-    except (Exception, KeyboardInterrupt) as error:
-        if "--debug" in tokens:
-            raise
-        return _fail(_reason(error), _code(error))
-    return 0
-
-
-def _fail(sentence: str, code: int = 2) -> int:
-    print(f"fusiform: {sentence}", file=sys.stderr)
-    return code
-
-
-def _code(error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    return 2 if isinstance(error, FusiformError | OSError) else 1
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted; run the same command again to go on"
-    if isinstance(error, FusiformError):
-        return str(error)
-    if isinstance(error, OSError):
-        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        return f"{what}; check that path, its permissions and the space on its disk"
-    said = " ".join(str(error).split())
-    return f"this should not have happened ({type(error).__name__}: {said}); run it again with --debug and report it"
-
-
-def _sentence(error: CycloptsError) -> str:
-    """What the parser found wrong, on one line, and where to read on."""
-    verb = next((name for name in error.command_chain or () if name != "fusiform"), "")
-    said = " ".join(str(error).split()).rstrip(".")
-    return f"{said}; see: {' '.join(['fusiform', *([verb] if verb else []), '--help'])}"
-
-
-def _convert(type_: Any, tokens: Any) -> Any:
-    """Sequences may be written `a,b`, mappings `key=value,key=value` (values as in YAML)."""
-    kind = _container(type_)
-    if kind is None:
-        return convert(type_, tokens)
-    comma = COMMA_BEFORE_KEY if kind is dict else OUTER_COMMA
-    values = [part for token in tokens for part in comma.split(token.value) if part]
-    return dict(map(_assignment, values)) if kind is dict else convert(type_, values)
-
-
-OUTER_COMMA = re.compile(r",(?![^\[{]*[\]}])")  # not those inside [a,b] or {a: b}
-COMMA_BEFORE_KEY = re.compile(r",(?=\w+=)(?![^\[{]*[\]}])")  # nor those of a sentence, such as a prompt
-
-
-def _container(type_: Any) -> type | None:
-    found = {get_origin(option) or option for option in (type_, *get_args(type_))}
-    if found & {dict, Mapping}:
-        return dict
-    return tuple if found & {tuple, list, Sequence} else None
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"got {text!r}; wanted key=value")
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ValueError(f"got {value!r} for {key!r}; wanted a number, a word, or a list such as [a,b]") from None
-
-
-def _shown(default: Any) -> str | None:
-    """A default as it would be typed; what is off or empty says nothing."""
-    if default is None or default is False or default == ():
-        return None
-    return ",".join(map(str, default)) if isinstance(default, tuple | list) else str(default)
-
-
-app = App(
-    name="fusiform",
-    help="Link deep networks and the human brain, both ways: encoding and decoding of fMRI.",
-    help_format="plaintext",
-    help_epilogue="Start with: fusiform demo",
-    version=lambda: version("fusiform"),
-    default_parameter=Parameter(
-        negative=(), show_default=_shown, converter=_convert, accepts_keys=False, consume_multiple=True
-    ),
-)
-EVERYWHERE = Group("Everywhere")
 
 RECIPES = {
     "demo": "Read three real or simulated brains and write a report: the tour, in under three minutes.",
@@ -130,57 +23,6 @@ for verb, summary in RECIPES.items():
 for verb, (function, summary) in SHELF.items():
     app.command(f"fusiform.recipes.shelf:{function}", name=verb, help=summary)
 app.command("fusiform.recipes.submit:submit", name="submit", help="Pack predictions into the zip of a challenge.")
-
-
-@app.meta.default
-def _launch(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    json: Annotated[bool, Parameter(help="print the result as JSON, for machines", group=EVERYWHERE)] = False,
-    debug: Annotated[bool, Parameter(help="show the traceback of an error", group=EVERYWHERE)] = False,
-) -> None:
-    result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    if result is None:
-        return
-    facts = _facts(result)
-    lines = result.lines() if hasattr(result, "lines") else _lines(facts)
-    print(json_format.dumps(facts, indent=2) if json else "\n".join(lines))
-    if failed := getattr(result, "failed", 0):
-        raise DataError(f"{failed} of the checks above failed; each says what to do next")
-
-
-def _facts(result: Any) -> dict[str, Any]:
-    """A run's folder and summary, or the mapping that a verb returned."""
-    if isinstance(result, Mapping):
-        return dict(result)
-    if hasattr(result, "facts"):
-        return dict(result.facts())
-    report = result.folder / "report.html"
-    return {"run": str(result.folder), "report": str(report) if report.exists() else None, **result.summary}
-
-
-def _lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
-    lines: list[str] = []
-    for key, value in facts.items():
-        if isinstance(value, Mapping):
-            lines += [f"{indent}{key}", *_lines(value, indent + "  ")]
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            lines += [f"{indent}{key}", *(f"{indent}  {line}" for line in _table(value))]
-        elif value is not None:
-            lines.append(f"{indent}{key}: {_text(value)}")
-    return lines
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows with the same keys, as columns with a heading."""
-    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 @app.command(name="list")
