@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from fusiform.errors import SettingsError
 from fusiform.checking import at_least, checked
+from fusiform.errors import SettingsError
 
 
 @pytest.mark.parametrize(

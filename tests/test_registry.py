@@ -12,7 +12,9 @@ def test_every_registered_name_can_be_imported():
 
 
 def test_unknown_names_get_the_nearest():
-    with pytest.raises(UnknownNameError, match=r"unknown dataset 'alise' \(did you mean 'alice'\?\); there are: .*alice"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown dataset 'alise' \(did you mean 'alice'\?\); there are: .*alice"
+    ):
         find("dataset", "alise")
     with pytest.raises(UnknownNameError, match="unknown metric 'qqq'; there are"):
         find("metric", "qqq")
