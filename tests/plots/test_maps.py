@@ -1,6 +1,7 @@
 """The map that fits a space."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fusiform.data import Space
@@ -40,6 +41,7 @@ def test_options_reach_the_map(space):
     [
         (Space.vertices("fsLR", [0], [0], "fsLR"), "'fsLR'"),
         (Space.vertices("wrong", [10242], [0], "fsaverage5"), "names 10242"),
+        (Space("nan", pd.DataFrame({"hemisphere": ["left"], "vertex": [np.nan]}), "fsaverage"), "names nan"),
         (VOXELS.select(np.zeros(60, dtype=bool)), "no voxel"),
         (Space.voxels("flat", np.ones((2, 2, 2), dtype=bool), np.zeros((4, 4))), "plane"),
     ],

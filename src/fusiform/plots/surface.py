@@ -154,7 +154,7 @@ def unplaced(space: Space) -> str:
         return f"has no vertices of an fsaverage mesh (its mesh is {space.mesh!r})"
     vertices, count = space.column("vertex"), MESHES[space.mesh]
     strange = np.setdiff1d(space.column("hemisphere"), HEMISPHERES).tolist()
-    strange += vertices[(vertices < 0) | (vertices >= count)].tolist()
+    strange += vertices[~((vertices >= 0) & (vertices < count))].tolist()
     if not strange:
         return ""
     wanted = f"hemispheres 'left' and 'right', and vertices from 0 to {count - 1} of {space.mesh}"
