@@ -142,3 +142,12 @@ def test_list_names_everything_as_json(capsys):
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fusiform.recipes.steps.describe", interrupted)
+    assert main(["extract", "--dataset", "simulated", "--backbone", "pixels"]) == 130
+    assert capsys.readouterr().err == "fusiform: interrupted; run the same command again to go on\n"

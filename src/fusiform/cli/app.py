@@ -74,6 +74,7 @@ app = App(
         negative=(), show_default=shown, converter=from_words, accepts_keys=False, consume_multiple=True
     ),
 )
+app.suppress_keyboard_interrupt = app.meta.suppress_keyboard_interrupt = False  # `main` has a sentence for it
 EVERYWHERE = Group("Everywhere")
 
 
