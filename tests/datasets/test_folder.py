@@ -312,6 +312,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "both sources": (described("atlases:", "fmriprep: {}\natlases:"), "neither or both of 'responses' and 'fmriprep'"),
     "not a mapping": (lambda folder: (folder / "dataset.yaml").write_text("- a") and None, "holds no mapping; wanted"),
     "not YAML": (lambda folder: (folder / "dataset.yaml").write_text("a: [") and None, "is not YAML"),
+    "endless YAML": (lambda folder: (folder / "dataset.yaml").write_text("a: " + "[" * 3000) and None, "is not YAML"),
     "no description": (lambda folder: (folder / "dataset.yaml").unlink(), "fusiform init-dataset"),
     "no table": (lambda folder: (folder / "stimuli.tsv").unlink(), "there is no table .*stimuli.tsv; check the path"),
     "no column": (described("id: picture", "id: pictures"), r"has no column 'pictures' \(did you mean 'picture'"),

@@ -203,7 +203,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         raise LayoutError(
             f"cannot read {path} ({why}); write one with: fusiform init-dataset {path.parent}"
         ) from reason
-    except yaml.YAMLError as reason:
+    except (yaml.YAMLError, RecursionError) as reason:
         raise SettingsError(f"{path} is not YAML ({' '.join(str(reason).split())})") from reason
     if not isinstance(given, dict):
         raise SettingsError(f"{path} holds no mapping; wanted lines of 'key: value', such as 'name: mine'")
