@@ -209,6 +209,22 @@ class TestExtraction:
         assert {array.shape for array in found.arrays.values()} == {(32, 2)}
         assert found.index["start"].tolist() == extract(stories, Words(2.0, None)).index["start"].tolist()
 
+    def test_components_of_a_stimulus_that_was_skipped_and_repaired(
+        self, pictures: Pictures, store: FeatureStore
+    ) -> None:
+        whole = split(pictures(10), 8)
+
+        def torn(id: str) -> Any:
+            if id == "im3":
+                raise ValueError("torn")
+            return whole.loader(id)
+
+        damaged = Stimuli(whole.name, whole.kind, whole.table, torn)
+        with pytest.warns(UserWarning, match="1 of 10 stimuli were skipped"):
+            extract(damaged, Pixels(4), store, reduce="mean+pca:2", on_error="skip")
+        found = extract(whole, Pixels(4), store, reduce="mean+pca:2").arrays["pixels"]
+        np.testing.assert_allclose(found, extract(whole, Pixels(4), reduce="mean+pca:2").arrays["pixels"], atol=1e-6)
+
     @pytest.mark.parametrize("reduce", ["project:7", "mean+pca:2"])
     def test_damage_of_what_was_kept_is_found_and_mended(
         self, store: FeatureStore, pictures: Pictures, reduce: str

@@ -89,8 +89,9 @@ class Job:
 
     def _from_rows(self, store: FeatureStore, rows: Entry, numbers: range) -> Entry:
         """The principal components of rows that are in the store."""
-        layout = rows.manifest
-        more = {"fitted_on": {"split": "train", **digest_of(self._training())}}
+        layout, training = rows.manifest, self._training_rows(rows)
+        loaded = [id for id in self._training() if id not in training.skipped]  # one that is repaired counts anew
+        more = {"fitted_on": {"split": "train", **digest_of(loaded)}}
         entry = store.begin(
             self._key(self.steps.name, self.dtype, more),
             self.forward.stimuli.ids,
@@ -105,7 +106,7 @@ class Job:
         components = PrincipalComponents({} if refit else entry.reduction())
         for number in self._missing(entry, numbers, damaged):
             if not components.arrays:
-                components = self._fitted(self._training_rows(rows))
+                components = self._fitted(training)
                 entry.keep_reduction(components.arrays, again=refit)
                 components = PrincipalComponents(entry.reduction())  # of the worker that was first to keep them
             entry.write(number, self._shortened(rows.block(number), components), again=number in damaged)
