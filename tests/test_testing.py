@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from fusiform.data import Recording, Stimuli, Track
 from fusiform.errors import DataError, SettingsError
-from fusiform.features.audio import Tracks
-from fusiform.features.image import Pixels, Planted
-from fusiform.features.language import Words
+from fusiform.features.baselines.audio import Tracks
+from fusiform.features.baselines.image import Pixels, Planted
+from fusiform.features.baselines.language import Words
 from fusiform.features.preprocess import Picture
 from fusiform.features.tokens import Tokens, as_backbone, hook_layers
 from fusiform.testing import check_backbone

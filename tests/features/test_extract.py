@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fusiform.data import Features, Stimuli
 from fusiform.errors import DataError, SettingsError, UnknownNameError
+from fusiform.features.baselines.image import Pixels
+from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
-from fusiform.features.image import Pixels
-from fusiform.features.language import Words
 from fusiform.features.preprocess import Picture
 from fusiform.features.tokens import Backbone, Tokens, as_backbone
 

@@ -13,9 +13,9 @@ from sklearn.random_projection import SparseRandomProjection
 from fusiform.data import Features, Stimuli
 from fusiform.errors import DataError, SettingsError, StoreError
 from fusiform.features import filling, projection
+from fusiform.features.baselines.image import Pixels
+from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
-from fusiform.features.image import Pixels
-from fusiform.features.language import Words
 from fusiform.features.preprocess import Picture
 from fusiform.features.projection import RandomProjection, fit_components
 from fusiform.features.store import FeatureStore

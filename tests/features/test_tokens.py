@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from fusiform.data import Stimuli
 from fusiform.errors import DataError, SettingsError, UnknownNameError
+from fusiform.features.baselines.image import Pixels
 from fusiform.features.extract import extract
 from fusiform.features.hooks import weights_digest
-from fusiform.features.image import Pixels
 from fusiform.features.preprocess import Picture
 from fusiform.features.tokens import Backbone, Tokens, as_backbone, checked_tokens, hook_layers, load_backbone
 

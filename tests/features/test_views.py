@@ -11,9 +11,9 @@ from PIL import Image
 from fusiform.data import Features, Responses, Space, Stimuli
 from fusiform.errors import AlignmentError, SettingsError
 from fusiform.features import filling
+from fusiform.features.baselines.image import Pixels
+from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
-from fusiform.features.image import Pixels
-from fusiform.features.language import Words
 from fusiform.features.store import FeatureStore
 from fusiform.features.views import Views
 from fusiform.pairs import pair

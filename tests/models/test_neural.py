@@ -420,7 +420,7 @@ def test_saved_settings_are_plain_json(tmp_path):
 def planted():
     """Tokens of the planted network and a brain that reads them."""
     from fusiform.datasets.simulated import Simulated
-    from fusiform.features.image import Planted
+    from fusiform.features.baselines.image import Planted
 
     data = Simulated(pictures=600, vertices=400, subjects=1, repeats=1, ncsnr=1.0, layers=3, patches=18)
     stimuli, backbone = data.stimuli("images"), Planted(layers=3)

@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from fusiform.data import Features
 from fusiform.errors import DataError, SettingsError, StoreError
-from fusiform.features.blockfiles import AGAIN
 from fusiform.features.blocks import Block, features_of
-from fusiform.features.entry import Entry
 from fusiform.features.forward import Forward
 from fusiform.features.precision import Precision, rounded
 from fusiform.features.projection import PrincipalComponents, RandomProjection, check_width, fit_components
 from fusiform.features.reduce import Steps
 from fusiform.features.store import FeatureStore, digest_of, key_of
+from fusiform.features.store.blockfiles import AGAIN
+from fusiform.features.store.entry import Entry
 
 __all__ = ["Job"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fusiform.data import Stimuli
 from fusiform.errors import DataError, FusiformError, LayoutError
+from fusiform.features.time.windows import Piece
 from fusiform.features.tokens import Backbone
 from fusiform.features.views import Views
-from fusiform.features.windows import Piece
 
 __all__ = ["Batch", "Loader"]
 

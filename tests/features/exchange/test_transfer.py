@@ -101,7 +101,7 @@ class TestStore:
     def test_an_interrupted_import_goes_on(
         self, tmp_path: Path, store: FeatureStore, made: Made, same: Same, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from fusiform.features.entry import Entry
+        from fusiform.features.store.entry import Entry
 
         export_features(made["episodes"](), tmp_path / "out", "npy")
         write, written = Entry.write, []

@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from fusiform.data import Features
 from fusiform.errors import LayoutError, SettingsError
-from fusiform.features.blockfiles import sha256
 from fusiform.features.exchange import h5, npy, tree
 from fusiform.features.exchange.source import Source
 from fusiform.features.precision import PRECISIONS, Precision
 from fusiform.features.store import FeatureStore, digest_of
+from fusiform.features.store.blockfiles import sha256
 from fusiform.files import atomic
 from fusiform.registry import unknown
 

@@ -64,8 +64,8 @@ def read(pictures: int = PICTURES, vertices: int = VERTICES, progress: bool = Fa
         vertices: of the mesh.
         progress: show bars.
     """
+    from fusiform.features.baselines.image import Planted
     from fusiform.features.extract import extract
-    from fusiform.features.image import Planted
 
     brain = load_dataset("simulated", pictures=pictures, vertices=vertices)
     stimuli, trials = brain.stimuli(), brain.responses(brain.subjects[0])

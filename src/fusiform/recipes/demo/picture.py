@@ -76,8 +76,8 @@ def _look(progress: bool) -> Picture:
 
 
 def _pairs() -> tuple[Features, Pairs]:
+    from fusiform.features.baselines.image import Pixels
     from fusiform.features.extract import extract
-    from fusiform.features.image import Pixels
 
     miyawaki = load_dataset("miyawaki2008")
     features = extract(miyawaki.stimuli(), Pixels(size=10, colour=False))

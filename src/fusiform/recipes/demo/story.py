@@ -125,9 +125,9 @@ def _within(people: NDArray[np.floating], fold: NDArray[np.int64]) -> NDArray[np
 
 def _features(stimuli: Stimuli) -> dict[str, Features]:
     """Sound power, which came convolved, and words through a haemodynamic response; without word vectors if need be."""
-    from fusiform.features.audio import Tracks
+    from fusiform.features.baselines.audio import Tracks
+    from fusiform.features.baselines.language import Words
     from fusiform.features.extract import extract
-    from fusiform.features.language import Words
 
     sound = extract(stimuli, Tracks("sound power", rate=0.5, hemodynamic=True))
     try:

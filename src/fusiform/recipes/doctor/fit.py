@@ -7,12 +7,12 @@ import numpy as np
 from fusiform.data import Recording, Responses, Stimuli
 from fusiform.datasets import Dataset
 from fusiform.datasets.contract import Finding
-from fusiform.features.audio import Tracks
+from fusiform.features.baselines.audio import Tracks
+from fusiform.features.baselines.gabor import Gabor
+from fusiform.features.baselines.image import Pixels
+from fusiform.features.baselines.language import Words
+from fusiform.features.baselines.mel import LogMel
 from fusiform.features.extract import extract
-from fusiform.features.gabor import Gabor
-from fusiform.features.image import Pixels
-from fusiform.features.language import Words
-from fusiform.features.mel import LogMel
 from fusiform.features.tokens import Backbone
 from fusiform.models.ridge import RidgeCV
 from fusiform.pairs import pair
@@ -24,6 +24,8 @@ __all__ = ["fits"]
 SAMPLES, VOLUMES, TARGETS = 60, 300, 100
 LAG = 4.0  # seconds; the BOLD response peaks about then
 FEWEST = 6  # samples from which something can be fitted and held out
+FOLDS = 5  # within the training rows, where there are as many
+BANDS, LEAST_RATE = 16, 1000  # of log-mel: few bands, so that sounds of this rate (Hz) fill each
 
 
 def fits(dataset: Dataset, part: str, subject: str, device: str) -> Iterator[Finding]:
@@ -31,7 +33,10 @@ def fits(dataset: Dataset, part: str, subject: str, device: str) -> Iterator[Fin
     stimuli, responses = _few(dataset.stimuli(part), dataset.responses(subject, part=part))
     backbones = _backbones(stimuli)
     if not backbones:
-        yield Finding("fit", f"not tried: every backbone that reads a {stimuli.kind} like these needs weights or words")
+        said = f"not tried: every backbone that reads a {stimuli.kind} like these needs weights, words, or sounds of "
+        yield Finding("fit", f"{said}{LEAST_RATE} Hz at least")
+    elif stimuli.kind == "recording" and not responses.timed:
+        yield Finding("fit", "not tried: features of recordings are rows in time, and these samples have no time")
     elif len(responses) < FEWEST:
         yield Finding("fit", f"not tried: {len(responses)} samples are too few to hold some out")
     else:
@@ -63,7 +68,10 @@ def _backbones(stimuli: Stimuli) -> list[Backbone]:
         Tracks(name, track.rate, track.hemodynamic) for name, track in list(recording.tracks.items())[:1]
     ]
     found += [Words(vectors=None)] if len(recording.words) else []
-    return found + ([LogMel()] if recording.sound is not None else [])
+    sound = recording.sound
+    if sound is not None and sound.rate >= LEAST_RATE:
+        found.append(LogMel(bands=BANDS, highest=min(8000.0, sound.rate / 2)))
+    return found
 
 
 def _fit(stimuli: Stimuli, responses: Responses, backbone: Backbone, device: str) -> Finding:
@@ -72,7 +80,7 @@ def _fit(stimuli: Stimuli, responses: Responses, backbone: Backbone, device: str
     pairs = pair(reduced, responses, lags=(0.0 if features.rate is None else LAG,))
     X, Y = pairs.problem("encode")
     train = np.arange(len(pairs)) % 3 != 2 if features.rate is None else np.arange(len(pairs)) < 2 * len(pairs) // 3
-    model = RidgeCV(device=device).fit(X[train], Y[train])
+    model = RidgeCV(cv=min(FOLDS, int(train.sum())), device=device).fit(X[train], Y[train])
     scores = score(Y[~train], model.predict(X[~train]), space=pairs.space)
     about = f"fit: {backbone.name}"
     r = scores.values[np.isfinite(scores.values)]

@@ -1,0 +1,1 @@
+"""Published networks: loaded by name or from a folder, every layer in one pass."""
