@@ -38,6 +38,17 @@ def test_space_selects_and_names():
         space.column("roy")
 
 
+@pytest.mark.parametrize("none", [[], (), np.array([]), [False, False]])
+def test_nothing_may_be_selected(none):
+    space = Space.numbered("v", 2)
+    assert (space.select(none).size, space.select(none).name) == (0, "v")
+    found = responses([[1, 2], [3, 4]], list("ab"))
+    assert found.select_targets(none).values.shape == (2, 0)
+    assert found.select(none).values.shape == (0, 2)
+    with pytest.raises(IndexError):
+        space.select([0.5])
+
+
 def test_responses_must_fit_their_tables():
     with pytest.raises(DataError, match=r"shape \(3, 2\); wanted \(2, 2\)"):
         responses(np.zeros((3, 2)), ["a", "b"])

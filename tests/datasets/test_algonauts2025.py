@@ -500,6 +500,12 @@ def _add(key: str) -> Callable[[Path], None]:
     return add
 
 
+def _emptied(path: Path) -> None:
+    import h5py
+
+    h5py.File(path, "w").close()
+
+
 WOLF = "ses-003_task-wolf01"
 
 
@@ -519,7 +525,12 @@ def _nan(x: np.ndarray) -> np.ndarray:
         (_change(WOLF, lambda x: x[0]), LayoutError, r"has the shape \(1000,\)"),
         (_change(WOLF, lambda x: x[:0]), LayoutError, r"has the shape \(0, 1000\)"),
         (_change(WOLF, lambda x: x.astype(int)), LayoutError, "is of type int64; wanted floating point"),
-        (_change(WOLF, _nan), DataError, r"wolf01 of .* holds 1000 NaN or infinite values, the first at \[2, 0\]"),
+        (_change(WOLF, _nan), DataError, r"wolf01 of .* holds 1000 NaN or infinite values, the first at \[7, 0\]"),
+        (
+            _emptied,
+            LayoutError,
+            r"bold\.h5 holds no time series; wanted one per segment of 'movie10'; get the file again",
+        ),
         (_add("ses-004_task-wolf1"), LayoutError, "keys that were not published: 'ses-004_task-wolf1'"),
         (_add("ses-004_task-wolf02/data"), LayoutError, r"'ses-004_task-wolf02' of .* has the shape None"),
         (lambda path: path.write_bytes(path.read_bytes()[:-5000]), LayoutError, r"bold\.h5 cannot be read"),
@@ -716,6 +727,20 @@ def test_the_checker_refuses_near_misses(
     change(right)
     with pytest.raises(LayoutError, match=words):
         trusting.check_submission(_packed(right, tmp_path / "x.zip"), "ood")
+
+
+def test_foreign_bytes_are_refused_as_numpy_pickles_them(trusting: Algonauts2025, tmp_path: Path) -> None:
+    right, path = _right(), tmp_path / "x.zip"
+
+    def saved() -> Path:
+        with ZipFile(path, "w") as archive, archive.open("fmri_predictions_ood.npy", "w") as file:
+            np.save(file, right)  # type: ignore[arg-type]
+        return path
+
+    trusting.check_submission(saved(), "ood")
+    right["sub-05"]["wot1"] = right["sub-05"]["wot1"].astype(">f4")
+    with pytest.raises(LayoutError, match="it holds an array that is >f4; wanted little-endian numbers"):
+        trusting.check_submission(saved(), "ood")
 
 
 def test_the_checker_refuses_other_zips(trusting: Algonauts2025, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the author of a dataset is told: one thing wrong at a time."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -209,6 +210,14 @@ def test_what_is_wrong_is_said(case: str, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(Good, name, value)
     with pytest.raises(DataError, match=f"does not keep the contract: .*{said}"):
         check_dataset(Good())
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_every_fault_says_what_to_do(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in BROKEN[case][0].items():
+        monkeypatch.setattr(Good, name, value)
+    for finding in examine(Good(), subjects=["a"]):
+        assert finding.ok or re.search(r"[;:] [a-z`'][^;]*$", finding.said), finding.said
 
 
 @pytest.mark.parametrize("case", ["a missing file", "NaN", "odd split", "other subject"])

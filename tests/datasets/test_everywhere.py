@@ -59,7 +59,7 @@ CASES = {
     ),
     "folder": Case("folder", folder.write, least=0.9, path=True, figure="regions"),
     "folder-fmriprep": Case("folder", fmriprep.write, least=-1.0, path=True),
-    "folder-surface": Case("folder", lambda place: fmriprep.write(place, "surface"), path=True),
+    "folder-surface": Case("folder", lambda place: fmriprep.write(place, "surface"), path=True, figure="regions"),
     "kay2017": Case("kay2017", figure="regions"),
     "mindeye": Case("mindeye", mindeye.write, figure="regions"),
     "miyawaki2008": Case("miyawaki2008", figure="distribution"),

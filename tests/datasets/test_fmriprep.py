@@ -232,6 +232,15 @@ def replaced(pattern: str, old: str, new: str) -> Callable[[Path], None]:
     return act
 
 
+def emptied(column: str) -> Callable[[Path], None]:
+    def act(folder: Path) -> None:
+        for path in folder.rglob("*_timeseries.tsv"):
+            table = pd.read_csv(path, sep="\t").assign(**{column: np.nan})
+            table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+
+    return act
+
+
 def doubled(folder: Path) -> None:
     for path in folder.rglob("*_res-2_desc-preproc_bold.nii.gz"):
         path.with_name(path.name.replace("res-2", "res-1")).write_bytes(path.read_bytes())
@@ -257,6 +266,16 @@ WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
         {"confounds": ["trans_w"]},
         r"has no column 'trans_w' \(did you mean 'tra",
     ),
+    "a confound without numbers": (
+        emptied("csf"),
+        {"confounds": ["trans_x", "c*"]},
+        r"timeseries\.tsv holds no number in column 'csf'; leave it out of fmriprep\.confounds",
+    ),
+    "a window after the end": (
+        replaced("*_run-2_events.tsv", "6.0\t1.0\t", "329\t1.0\t"),
+        {"method": "window"},
+        "sub-01_task-objects_run-2: no volume was taken 4 to 8 s after the event at 329 s",
+    ),
     "too many confounds": (
         replaced("*_timeseries.tsv", "\n", "\n\n0\t0\n"),
         {},
@@ -278,7 +297,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
     "events after the end": (
         replaced("*_events.tsv", "6.0\t1.0\t", "9999\t1.0\t"),
         {},
-        "lies outside of the run .* events and TR",
+        "sub-01_task-objects_run-1: the event at 9999 s lies outside of the run .* events and TR",
     ),
     "an odd TR": (replaced("*_bold.json", "1.5", '"1.5 s"'), {}, "has the TR '1.5 s'; wanted seconds"),
     "an odd method": (lambda folder: None, {"method": "glm"}, "unknown fmriprep.method 'glm'"),

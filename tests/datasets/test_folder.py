@@ -126,9 +126,9 @@ class TestArrays:
             arrays = [nibabel.gifti.GiftiDataArray(row) for row in values]
             nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), mine / f"sub-01/{side}.func.gii")
         old, new = 'files: "{subject}/betas.npy"', 'left: "{subject}/lh.func.gii"\n  right: "{subject}/rh.func.gii"'
-        responses = edit(mine, (old, new + "\n  mesh: fsaverage5")).responses("sub-01")
+        responses = edit(mine, (old, new + "\n  mesh: fsnative")).responses("sub-01")
         np.testing.assert_array_equal(responses.values, layout.betas(0))
-        assert responses.space.mesh == "fsaverage5"
+        assert responses.space.mesh == "fsnative"
         assert responses.space.column("vertex").tolist() == [0, 1, 2, 3, 0, 1]
         assert responses.space.column("hemisphere").tolist() == ["left"] * 4 + ["right"] * 2
 
@@ -160,7 +160,7 @@ class TestArrays:
         check_dataset(dataset, subjects=["sub-01"])
 
     def test_an_array_of_a_mesh_is_left_then_right(self, mine: Path) -> None:
-        space = edit(mine, ("responses:", "responses:\n  mesh: fsaverage5")).responses("sub-01").space
+        space = edit(mine, ("responses:", "responses:\n  mesh: fsnative")).responses("sub-01").space
         assert space.column("hemisphere").tolist() == ["left"] * 3 + ["right"] * 3
 
 
@@ -224,7 +224,7 @@ class TestVolumes:
             nibabel.save(nibabel.gifti.GiftiImage(darrays=[array], labeltable=labels), mine / f"{side}.label.gii")
         dataset = edit(
             mine,
-            ("responses:", "responses:\n  mesh: fsaverage5"),
+            ("responses:", "responses:\n  mesh: fsnative"),
             ("{table: areas.csv, column: area}", "{left: lh.label.gii, right: rh.label.gii}"),
         )
         assert dataset.responses("sub-01").space.column("roi").tolist() == list(layout.REGIONS)
@@ -359,6 +359,38 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         r"areas\.csv has 4 rows; wanted 6, one per target",
     ),
     "an atlas of nothing": (described("{table: areas.csv, column: area}", "{}"), "the atlas 'areas' names no file"),
+    "a mesh of another size": (
+        described("responses:", "responses:\n  mesh: fsaverage5"),
+        "a hemisphere has 3 vertices; wanted 10242, all of fsaverage5: put NaN where .* or name no mesh",
+    ),
+    "a side of another size": (
+        described("  files:", "  mesh: fsaverage6\n  right:"),
+        "a hemisphere has 6 vertices; wanted 40962, all of fsaverage6",
+    ),
+    "an odd split of a stimulus": (
+        rewrite("stimuli.tsv", lambda table: table.replace("train", "tran")),
+        r"stimuli\.tsv has the split 'tran' \(did you mean 'train'\?\); wanted train, val, test in every row",
+    ),
+    "an odd split of a sample": (
+        rewrite("sub-01/trials.csv", lambda table: table.assign(split=["test"] * 35 + [""])),
+        r"trials\.csv has the split ''; wanted train, val, test in every row",
+    ),
+    "a key twice": (
+        described("  files:", "  zscore: run\n  zscore: all\n  files:"),
+        r"dataset\.yaml has the key 'zscore' again in line 11; a mapping names each key once: keep one",
+    ),
+    "a section twice": (
+        described("atlases:", "responses: {}\natlases:"),
+        r"dataset\.yaml has the key 'responses' again in line 11",
+    ),
+    "a mistyped placeholder": (
+        described('"{subject}/betas.npy"', '"{subjct}/betas.npy"'),
+        r"path '{subjct}/betas\.npy' .* unknown '{subjct}' \(did you mean '{subject}'\?\); there is: {subject}",
+    ),
+    "a placeholder where there is no subject": (
+        described("table: stimuli.tsv", 'table: "{subject}/stimuli.tsv"'),
+        "has the unknown '{subject}'; wanted a path that is the same for all subjects",
+    ),
     "an odd standardisation": (described("responses:", "responses:\n  zscore: trial"), "responses.zscore 'trial'"),
 }
 
@@ -411,3 +443,20 @@ def test_other_texts_are_other_stimuli(mine: Path) -> None:
     before = dataset.stimuli().name
     rewrite("stimuli.tsv", lambda table: table.replace("000.png", "a word"))(mine)
     assert dataset.stimuli().name != before
+
+
+def test_a_whole_mesh_is_taken(mine: Path) -> None:
+    for side in ("lh", "rh"):
+        np.save(mine / f"sub-01/{side}.npy", np.random.default_rng(0).normal(size=(36, 642)).astype(np.float32))
+    (mine / "areas.csv").unlink()
+    dataset = edit(
+        mine,
+        ('files: "{subject}/betas.npy"', 'left: "{subject}/lh.npy"\n  right: "{subject}/rh.npy"\n  mesh: fsaverage3'),
+        ("atlases:\n  areas: {table: areas.csv, column: area}\n", ""),
+    )
+    assert dataset.responses("sub-01").space.size == 2 * 642
+
+
+def test_the_path_to_type_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"fusiform init-dataset '.*my data'"):
+        read_description(tmp_path / "my data/dataset.yaml")

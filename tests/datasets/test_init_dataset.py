@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from layouts import fmriprep, folder
 
+from fusiform.cli import main
 from fusiform.datasets.folder import Folder
 from fusiform.datasets.folder.init import init_folder
 from fusiform.errors import FusiformError, LayoutError, SettingsError
@@ -98,3 +99,34 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_hidden_files_are_passed_over(mine: Path) -> None:
     shutil.copytree(mine / "sub-01", mine / ".trash/sub-09")
     assert init_folder(mine)[1].subjects == list(folder.SUBJECTS)
+
+
+def test_only_confounds_that_all_runs_have_are_written(tmp_path: Path) -> None:
+    fmriprep.write(tmp_path)
+    (tmp_path / "dataset.yaml").unlink()
+    first, second = sorted(tmp_path.rglob("*_timeseries.tsv"))
+    for path, change in (
+        (first, lambda table: table.drop(columns="white_matter")),
+        (second, lambda table: table.assign(csf=np.nan)),
+    ):
+        change(pd.read_csv(path, sep="\t")).to_csv(path, sep="\t", index=False, na_rep="n/a")
+    path, found = init_folder(tmp_path)
+    assert found.confounds == list(fmriprep.COLUMNS[:6])
+    assert "confounds: [trans_x, trans_y, trans_z, rot_x, rot_y, rot_z]\n" in path.read_text()
+    assert len(Folder(path).responses("sub-01")) == 40
+
+
+def test_without_tables_of_confounds_none_is_written(tmp_path: Path) -> None:
+    fmriprep.write(tmp_path)
+    for path in [tmp_path / "dataset.yaml", *tmp_path.rglob("*_timeseries.tsv")]:
+        path.unlink()
+    path, _ = init_folder(tmp_path)
+    assert "  confounds: []\n" in path.read_text()
+    assert len(Folder(path).responses("sub-01")) == 40
+
+
+def test_paths_to_type_are_quoted(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init-dataset", str(mine)]) == 0
+    assert f"next: fusiform doctor '{mine / 'dataset.yaml'}'" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match=r"check it with: fusiform doctor '.*my data/dataset\.yaml', or move it"):
+        init_folder(mine)

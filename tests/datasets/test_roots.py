@@ -1,11 +1,13 @@
 """Roots: where the user says that a data set lies, and what is said when it does not."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from fusiform.datasets.roots import is_here, require, rooted
-from fusiform.errors import MissingDataError
+from fusiform.datasets import with_root
+from fusiform.datasets.roots import is_here, looking_in, require, rooted
+from fusiform.errors import MissingDataError, SettingsError
 
 
 def test_the_users_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +41,32 @@ def test_an_unlocked_file_without_content_is_such_a_link(tmp_path: Path) -> None
     with pytest.raises(MissingDataError, match=rf"run 'datalad get {pointer}'"):
         require(pointer)
     assert require(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("given", ["{}", "{}/algonauts2023"])
+def test_a_dataset_is_told_its_root(tmp_path: Path, given: str) -> None:
+    (tmp_path / "algonauts2023").mkdir()
+    found = with_root("algonauts2023", given.format(tmp_path), {"seed": 3})
+    assert found == {"root": str(tmp_path / "algonauts2023"), "seed": 3}
+
+
+def test_what_is_no_root_is_left_alone(tmp_path: Path) -> None:
+    assert with_root("algonauts2023", None, None) == {}
+    assert with_root("algonauts2023", tmp_path, {"root": "mine"}) == {"root": "mine"}
+    assert with_root("mindeye", "https://a.org/x", None) == {"root": "https://a.org/x"}
+    assert with_root("miyawaki2008", tmp_path, None) == {}
+    with pytest.raises(SettingsError, match=r"the description 'a\.yaml' says where its files lie; leave out --root"):
+        with_root("a.yaml", tmp_path, None)
+
+
+def test_data_are_looked_for_in_a_root_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSIFORM_DATA", "before")
+    for given in (tmp_path, tmp_path / "kay2017"):
+        with looking_in(given, "kay2017"):
+            assert os.environ["FUSIFORM_DATA"] == str(tmp_path)
+    with looking_in(None, "kay2017"):
+        assert os.environ["FUSIFORM_DATA"] == "before"
+    monkeypatch.delenv("FUSIFORM_DATA")
+    with pytest.raises(ZeroDivisionError), looking_in(tmp_path, "kay2017"):
+        _ = 1 / 0
+    assert "FUSIFORM_DATA" not in os.environ

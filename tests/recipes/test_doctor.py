@@ -1,6 +1,7 @@
 """The doctor: each tier well and unwell, as lines, as JSON and by its exit code."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import pandas as pd
 import pytest
 
 from fusiform.cli import main
+from fusiform.datasets import load_dataset
 from fusiform.datasets.contract import Finding
 from fusiform.datasets.fetch import check_files
-from fusiform.errors import UnknownNameError
-from fusiform.recipes.doctor import doctor, environment
+from fusiform.errors import SettingsError, UnknownNameError
+from fusiform.recipes.doctor import data, doctor, environment
 from fusiform.recipes.doctor.environment import extras
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
@@ -33,6 +35,24 @@ def mine(tmp_path: Path) -> Path:
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which all is well, whatever this one is like."""
     monkeypatch.setattr("fusiform.recipes.doctor.checkup.environment", lambda: iter([Finding("python", "3.12")]))
+
+
+def sounds(mine: Path, rate: int, timed: bool) -> None:
+    """Minutes of noise in place of the pictures, as a time series, or in pieces with a response each."""
+    from scipy.io import wavfile
+
+    random = np.random.default_rng(0)
+    ids = ["story"] if timed else [f"piece{number}" for number in range(8)]
+    for id in ids:
+        wavfile.write(mine / f"{id}.wav", rate, (random.normal(size=60 * rate) * 3000).astype(np.int16))
+    pd.DataFrame({"stimulus": ids, "file": [f"{id}.wav" for id in ids]}).to_csv(mine / "sounds.csv", index=False)
+    shown = ids * (40 if timed else 1)
+    pd.DataFrame({"stimulus": shown}).to_csv(mine / "sub-01/trials.csv", index=False)
+    np.save(mine / "sub-01/betas.npy", random.normal(size=(len(shown), 6)))
+    text = (mine / "dataset.yaml").read_text().partition("stimuli:")
+    rest = text[2].partition("responses:")[2]
+    stimuli = "stimuli: {table: sounds.csv, kind: sound}\nresponses:"
+    (mine / "dataset.yaml").write_text(text[0] + stimuli + ("\n  tr: 1.5" if timed else "") + rest)
 
 
 def said(tier: list[Finding], about: str) -> str:
@@ -144,6 +164,69 @@ class TestData:
         checkup = doctor(str(mine / "dataset.yaml"))
         assert said(checkup.tiers["models"], "fit") == "not tried: 3 samples are too few to hold some out"
 
+    @pytest.mark.parametrize("count", [6, 7, 8])
+    def test_few_samples_are_fitted_with_as_many_folds_as_there_are(self, mine: Path, count: int) -> None:
+        table = pd.read_csv(mine / "sub-01/trials.csv", dtype=str).iloc[:count]
+        table.to_csv(mine / "sub-01/trials.csv", index=False)
+        np.save(mine / "sub-01/betas.npy", folder.betas(0)[:count])
+        checkup = doctor(str(mine / "dataset.yaml"))
+        assert checkup.failed == 0, checkup.lines()
+        assert said(checkup.tiers["models"], "fit: pixels").startswith("works")
+
+    @pytest.mark.parametrize(
+        ("rate", "timed", "about", "told"),
+        [
+            (2000, True, "fit: log-mel", "works"),
+            (1000, True, "fit: log-mel", "works"),
+            (500, True, "fit", "not tried: every backbone .* needs weights, words, or sounds of 1000 Hz at least"),
+            (2000, False, "fit", "not tried: features of recordings are rows in time, and these samples have no time"),
+        ],
+    )
+    def test_sounds_of_low_rate(self, mine: Path, rate: int, timed: bool, about: str, told: str) -> None:
+        pytest.importorskip("av")
+        sounds(mine, rate, timed)
+        checkup = doctor(str(mine / "dataset.yaml"), subject="sub-01")
+        assert checkup.failed == 0, checkup.lines()
+        assert re.match(told, said(checkup.tiers["models"], about))
+
+    def test_pictures_shown_are_those_that_the_subject_saw(
+        self, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table = pd.read_csv(mine / "sub-01/trials.csv", dtype=str)
+        later = (table["stimulus"] >= "004").to_numpy()
+        table[later].to_csv(mine / "sub-01/trials.csv", index=False)
+        np.save(mine / "sub-01/betas.npy", folder.betas(0)[later])
+        drawn: list[str] = []
+        whole = data.gallery
+        monkeypatch.setattr(
+            data, "gallery", lambda rows, columns: drawn.extend(columns) or whole(rows, columns=columns)
+        )
+        doctor(str(mine / "dataset.yaml"), subject="sub-01", out=tmp_path / "out")
+        assert sorted(drawn) == [f"0{number:02}" for number in range(4, 12)]
+        assert "The first 8 of 8 pictures that sub-01 saw." in (tmp_path / "out/report.html").read_text()
+
+    def test_a_histogram_says_why_there_is_no_map(self, mine: Path, tmp_path: Path) -> None:
+        doctor(str(mine / "dataset.yaml"), out=tmp_path / "out")
+        page = (tmp_path / "out/report.html").read_text()
+        assert "from the agreement of repeats. There is no map, for the space" in page
+        assert "has neither a mesh nor a grid." in page
+
+    def test_the_published_ceiling_is_used_where_there_is_one(self, tmp_path: Path) -> None:
+        algonauts2023.write(tmp_path)
+        published, other = (load_dataset("algonauts2023", root=tmp_path).responses(one) for one in ("subj01", "subj02"))
+        found = data.ceiling(published)
+        np.testing.assert_allclose(found.values, np.sqrt(published.space.column("noise_ceiling")))
+        assert found.source == "from the noise ceiling that was published with the data"
+        assert (data.ceiling(other).values, data.ceiling(other).source) == (None, "nothing was shown twice")
+        (tmp_path / "subj01/test_split/noise_ceiling/lh_noise_ceiling.npy").unlink()
+        half = load_dataset("algonauts2023", root=tmp_path).responses("subj01")
+        assert data.ceiling(half).values is None
+
+    def test_a_description_takes_no_root(self, mine: Path) -> None:
+        for name in (str(mine / "dataset.yaml"), f"folder:{mine}", "folder"):
+            with pytest.raises(SettingsError, match="says where its files lie; leave out --root"):
+                doctor(name, root=mine)
+
     def test_another_subject_and_an_unknown_one(self, mine: Path) -> None:
         checkup = doctor(str(mine / "dataset.yaml"), subject="sub-02")
         assert said(checkup.tiers["data"], "responses of 'sub-02'") == "36 samples of 6 targets"
@@ -185,7 +268,9 @@ class TestData:
 
         monkeypatch.setattr("fusiform.recipes.doctor.checkup.fits", faint)
         checkup = doctor(str(mine / "dataset.yaml"))
-        assert said(checkup.tiers["models"], "fit") == "this should not have happened (ZeroDivisionError: oh)"
+        assert said(checkup.tiers["models"], "fit").startswith(
+            "this should not have happened (ZeroDivisionError: oh); report it"
+        )
 
 
 @pytest.mark.usefixtures("healthy")

@@ -1,6 +1,9 @@
 """The recipes end to end on tiny simulated brains, and on a dataset that the test registers."""
 
 import json
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,8 +11,14 @@ import pytest
 import zarr
 
 from fusiform.cli import main
+from fusiform.errors import DataError
 from fusiform.recipes.decode import decode
 from fusiform.recipes.encode import encode
+from fusiform.recipes.recipe import load_preset, preset_names
+from fusiform.recipes.run import Run
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
+from layouts import algonauts2023, folder
 
 TINY = {"pictures": 300, "vertices": 120, "subjects": 2}
 
@@ -141,3 +150,70 @@ def test_the_same_run_twice_has_the_same_numbers(tmp_path, encoded):
     again = encode(dataset="simulated", backbone="planted", dataset_args=TINY, out=tmp_path / "again")
     first, second = (zarr.open_array(run.folder / "predictions.zarr")[:] for run in (encoded, again))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Algonauts 2023 in a folder of another name, and a cache of the test's own."""
+    monkeypatch.setenv("FUSIFORM_CACHE", str(tmp_path / "cache"))
+    algonauts2023.write(tmp_path / "anywhere")
+    return tmp_path / "anywhere"
+
+
+def test_what_a_preset_says_of_its_dataset_is_left_out_for_another(tmp_path, elsewhere, capsys):
+    told = {"preset": "ridge-small", "dataset": "algonauts2023", "root": str(elsewhere), "out": tmp_path / "run"}
+    run = encode(**told)
+    dropped = {"dataset_args": {"pictures": 1500, "vertices": 2000}}
+    assert (run.settings["left_out"], run.settings["dataset_args"]) == (dropped, None)
+    assert run.settings["root"] == str(elsewhere)
+    said = "preset 'ridge-small' is for another dataset than 'algonauts2023'; its dataset_args are left out (pictures"
+    assert said in capsys.readouterr().err
+    assert encode(**told).summary == run.summary
+    again = encode(config=run.folder / "settings.yaml", out=tmp_path / "again")  # its own settings may be reused
+    assert again.settings["root"] == str(elsewhere)
+
+
+def test_arguments_of_ones_own_win_over_a_presets(tmp_path, elsewhere):
+    told = {"preset": "ridge-small", "dataset": "algonauts2023", "dataset_args": {"root": str(elsewhere), "seed": 1}}
+    run = encode(**told, out=tmp_path / "run")
+    assert run.settings["dataset_args"] == told["dataset_args"]
+    assert "left_out" not in run.settings
+
+
+def test_presets_with_arguments_name_their_dataset():
+    presets = [load_preset(name) for name in preset_names()]
+    assert all("dataset" in preset for preset in presets if "dataset_args" in preset)
+
+
+def test_decode_and_extract_take_a_root(tmp_path, elsewhere, capsys):
+    argv = ["--dataset", "algonauts2023", "--root", str(elsewhere), "--backbone", "pixels", "--backbone-args", "size=4"]
+    assert main(["decode", *argv, "--out", str(tmp_path / "decode")]) == 0
+    assert Run(tmp_path / "decode").settings["root"] == str(elsewhere)
+    capsys.readouterr()
+    assert main(["extract", *argv, "--store", str(tmp_path / "store"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["store"] == str(tmp_path / "store")
+
+
+@pytest.mark.parametrize("verb", [encode, decode])
+def test_responses_that_cannot_be_learned_from_are_refused_before_features(tmp_path, monkeypatch, verb):
+    folder.write(tmp_path / "mine")
+    description, values = tmp_path / "mine/dataset.yaml", folder.betas(0)
+    monkeypatch.setattr("fusiform.recipes.steps._features", None)  # not reached
+    values[3, 1], values[7:9, 4] = np.nan, np.inf
+    np.save(tmp_path / "mine/sub-01/betas.npy", values)
+    with pytest.raises(
+        DataError, match=r"of 'sub-01' hold 3 NaN .* in 2 of 6 targets \(mine-1, mine-4\); leave them out"
+    ):
+        verb(dataset=str(description), out=tmp_path / "run")
+    np.save(tmp_path / "mine/sub-01/betas.npy", np.full_like(values, np.nan))
+    with pytest.raises(DataError, match=r"hold 216 NaN .* in 6 of 6 targets \(mine-0, mine-1, mine-2, \.\.\.\); leave"):
+        verb(dataset=str(description), out=tmp_path / "run")
+    description.write_text(description.read_text().replace("responses:", "responses:\n  drop_nan: true"))
+    with pytest.raises(DataError, match=r"have the shape \(36, 0\); wanted one sample and one target at least: check"):
+        verb(dataset=str(description), out=tmp_path / "run")
+
+
+def test_encode_and_decode_say_the_same_of_what_to_keep():
+    said = [re.search(r"\nreduce\n(.*?)\n\w", verb.__doc__, re.DOTALL).group(1) for verb in (encode, decode)]
+    assert said[0] == said[1]
+    assert "pca:DIM" in said[0]

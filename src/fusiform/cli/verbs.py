@@ -1,5 +1,6 @@
 """The verbs: each collects its arguments and hands them on; recipes are verbs by their own signatures."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,7 +129,11 @@ def init_dataset(folder: Path, /) -> dict[str, Any]:
     from fusiform.datasets.folder.init import init_folder
 
     path, found = init_folder(folder)
-    return {"written": str(path), "to fill in": found.open or "nothing", "next": f"fusiform doctor {path}"}
+    return {
+        "written": str(path),
+        "to fill in": found.open or "nothing",
+        "next": f"fusiform doctor {shlex.quote(str(path))}",
+    }
 
 
 @app.command
@@ -136,6 +141,7 @@ def extract(
     *,
     dataset: str,
     backbone: str,
+    root: str | None = None,
     part: str | None = None,
     layers: tuple[str, ...] | None = None,
     reduce: str | None = None,
@@ -160,6 +166,8 @@ def extract(
         its name, folder:PATH, or the path of a dataset.yaml
     backbone
         its name, or module:Class of your own
+    root
+        folder of the dataset's files, or the one that holds a folder of its name (default: $FUSIFORM_DATA)
     part
         of a dataset with several kinds of stimuli
     layers
@@ -198,6 +206,7 @@ def extract(
     return describe(
         dataset,
         backbone,
+        root=root,
         part=part,
         layers=layers,
         reduce=reduce,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fusiform.data.space import Space
+from fusiform.data.space import Space, positions
 from fusiform.data.spread import standardise
 from fusiform.errors import DataError
 
@@ -69,12 +69,12 @@ class Responses:
 
     def select(self, rows: ArrayLike) -> "Responses":
         """Some samples: positions or a mask [N]."""
-        chosen = np.arange(len(self))[np.asarray(rows)]
+        chosen = positions(rows, len(self))
         return replace(self, values=self.values[chosen], samples=self.samples.iloc[chosen].reset_index(drop=True))
 
     def select_targets(self, index: ArrayLike) -> "Responses":
         """Some targets: positions or a mask [V]."""
-        chosen = np.arange(self.space.size)[np.asarray(index)]
+        chosen = positions(index, self.space.size)
         return replace(self, values=np.asarray(self.values)[:, chosen], space=self.space.select(chosen))
 
     def average_repeats(self, by: Sequence[str] = ("stimulus",)) -> "Responses":

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fusiform.errors import DataError
 from fusiform.registry import did_you_mean
 
-__all__ = ["Grid", "Space"]
+__all__ = ["Grid", "Space", "positions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,14 @@ class Space:
         return filled
 
     def select(self, index: ArrayLike) -> "Space":
-        """The space of some targets: positions, a slice's worth of them, or a mask [V]."""
-        chosen = np.arange(self.size)[np.asarray(index)]
+        """The space of some targets: positions (there may be none) or a mask [V]."""
+        chosen = positions(index, self.size)
         return replace(self, targets=self.targets.iloc[chosen].reset_index(drop=True))
+
+
+def positions(index: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Positions among `count` things, given as positions (from the end if negative) or as a mask [count]."""
+    chosen = np.asarray(index)
+    chosen = chosen.astype(np.int64) if chosen.shape == (0,) and chosen.dtype.kind == "f" else chosen  # what [] becomes
+    found: NDArray[np.int64] = np.arange(count)[chosen]
+    return found

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fusiform.datasets.base import Card, Dataset, Sampled, check_agreed, locate
 from fusiform.datasets.fetch import card, fetch, fetchable
 from fusiform.errors import SettingsError
-from fusiform.registry import did_you_mean, find
+from fusiform.registry import did_you_mean, find, names
 
 __all__ = [
     "Card",
@@ -20,6 +21,7 @@ __all__ = [
     "load_dataset",
     "locate",
     "with_agreement",
+    "with_root",
 ]
 
 
@@ -52,6 +54,30 @@ def load_dataset(name: str, **arguments: Any) -> Dataset:
 def with_agreement(arguments: Mapping[str, Any] | None, i_have_agreed: bool) -> dict[str, Any]:
     """Arguments of a dataset, with the user's word that the data's agreement was accepted where it was given."""
     return {**(arguments or {}), **({"i_have_agreed": True} if i_have_agreed else {})}
+
+
+def with_root(name: str, root: str | Path | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Arguments of a dataset, with the folder of its files where one was given and the dataset takes it.
+
+    Others are found by `roots.looking_in`. An argument `root` among `arguments` goes before.
+
+    Args:
+        name: of the dataset.
+        root: its folder, whatever it is called, or the one that holds a folder of its name, or an address.
+        arguments: of the dataset.
+
+    Raises:
+        SettingsError: the dataset is a description, which says itself where its files lie.
+    """
+    given = dict(arguments or {})
+    if root is None:
+        return given
+    if _own(name) or name == "folder":
+        raise SettingsError(f"the description {name!r} says where its files lie; leave out --root")
+    if name not in names("dataset") or "root" not in inspect.signature(find("dataset", name)).parameters:
+        return given
+    inside = Path(root).expanduser() / name
+    return {"root": str(inside if inside.is_dir() else root), **given}
 
 
 _EXAMPLE = {"folder": "; name it by its description: path/to/dataset.yaml, or folder:PATH"}

@@ -248,9 +248,10 @@ def check_shape(values: Array, shape: tuple[int, ...], what: str, path: Path | s
         raise LayoutError(f"{what} of {path} has the shape {values.shape}; wanted {shape}; {_AGAIN}")
 
 
-def check_finite(values: NDArray[Any], path: Path | str) -> None:
-    """Raise DataError where an array of a file holds NaN or infinite values."""
+def check_finite(values: NDArray[Any], path: Path | str, start: int = 0) -> None:
+    """Raise DataError where an array of a file holds NaN or infinite values; its rows count from `start`."""
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        place = ", ".join(map(str, bad[0].tolist()))
+        row, *rest = bad[0].tolist()
+        place = ", ".join(map(str, [start + row, *rest]))
         raise DataError(f"{path} holds {len(bad)} NaN or infinite values, the first at [{place}]; {_AGAIN}")

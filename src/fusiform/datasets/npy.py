@@ -79,6 +79,7 @@ def read_mapping_of(file: IO[bytes], trust_pickle: bool, name: str) -> dict[Any,
                 "the dataset trust_pickle=True (--dataset-args trust_pickle=true)"
             )
         held = _PlainUnpickler(file).load()
+    held = np.asarray(held) if isinstance(held, np.ndarray) else held  # no _Stored
     found = held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
     if not isinstance(found, dict):
         raise LayoutError(f"{name} holds a {type(found).__name__}; wanted a dict, as numpy.save pickles it")
@@ -120,11 +121,25 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}; wanted plain data and numpy arrays only")
 
 
+class _Stored(np.ndarray[Any, Any]):
+    """An array of a pickle. Numpy would swap foreign bytes as it reads them, and nobody could tell that they were."""
+
+    def __setstate__(self, state: Any, /) -> None:
+        if state[2].byteorder == ">":
+            raise pickle.UnpicklingError(f"it holds an array that is {state[2].str}; wanted little-endian numbers")
+        super().__setstate__(state)
+
+
+def _reconstruct(_: type, shape: tuple[int, ...], kind: bytes) -> Any:
+    return _RECONSTRUCT(_Stored, shape, kind)
+
+
+_RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
 _BUILDERS = {
     "ndarray": np.ndarray,
     "array": np.array,
     "dtype": np.dtype,
-    "_reconstruct": np.zeros(1).__reduce__()[0],
+    "_reconstruct": _reconstruct,
     "scalar": np.float64(1).__reduce__()[0],
     "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
 }

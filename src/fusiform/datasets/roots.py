@@ -1,11 +1,14 @@
 """Where the files of one data set lie: in a folder that the user names, or in one of the data folders."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fusiform.datasets.base import locate
 from fusiform.errors import MissingDataError
 
-__all__ = ["is_here", "require", "rooted"]
+__all__ = ["is_here", "looking_in", "require", "rooted"]
 
 POINTER, ANNEX = 32_768, b"/annex/objects/"  # most bytes of a pointer file, and its first
 
@@ -29,6 +32,26 @@ def rooted(dataset: str, root: str | Path | None, *files: str) -> Path:
     if not folder.is_dir():
         raise MissingDataError(f"{folder} is no folder; give the root of {dataset!r} as it was downloaded")
     return folder
+
+
+@contextmanager
+def looking_in(root: str | Path | None, dataset: str) -> Iterator[None]:
+    """Look for data in `root` meanwhile, given as the folder of the data set or as the one that holds it."""
+    if root is None:
+        yield
+        return
+    folder = Path(root).expanduser()
+    before = os.environ.get("FUSIFORM_DATA")
+    os.environ["FUSIFORM_DATA"] = str(
+        folder if (folder / dataset).is_dir() or folder.name != dataset else folder.parent
+    )
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FUSIFORM_DATA"]
+        else:
+            os.environ["FUSIFORM_DATA"] = before
 
 
 def require(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def decode(
     run: Run,
     *,
     dataset: str,
+    root: str | Path | None = None,
     subject: str | None = None,
     part: str | None = None,
     rois: Sequence[str] | None = None,
@@ -52,6 +54,8 @@ def decode(
     ----------
     dataset
         name of the dataset, folder:PATH, or the path of a dataset.yaml
+    root
+        folder of the dataset's files, or the one that holds a folder of its name (default: $FUSIFORM_DATA)
     subject
         whose brain (default: the first)
     part
@@ -63,7 +67,8 @@ def decode(
     layer
         of the network (default: its only one)
     reduce
-        what to keep of the layer's grid: mean, cls, pool:HxW (default: all of it)
+        what to keep of each layer: mean, cls or pool:HxW of its grid, project:DIM or pca:DIM of its rows, or several
+        joined by +, such as mean+pca:64 (default: all of it)
     single_trials
         keep the repeats of a stimulus apart instead of averaging them
     model
@@ -93,6 +98,7 @@ def decode(
         part,
         rois,
         backbone,
+        root=root,
         layers=None,
         reduce=reduce,
         hemodynamic=False,

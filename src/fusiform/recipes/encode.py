@@ -1,6 +1,7 @@
 """Encoding: from what was shown to every target's response."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fusiform.checking import at_least
@@ -22,6 +23,7 @@ def encode(
     run: Run,
     *,
     dataset: str,
+    root: str | Path | None = None,
     subject: str | None = None,
     part: str | None = None,
     rois: Sequence[str] | None = None,
@@ -54,6 +56,8 @@ def encode(
     ----------
     dataset
         name of the dataset, folder:PATH, or the path of a dataset.yaml
+    root
+        folder of the dataset's files, or the one that holds a folder of its name (default: $FUSIFORM_DATA)
     subject
         whose brain (default: the first)
     part
@@ -109,6 +113,7 @@ def encode(
         part,
         rois,
         backbone,
+        root=root,
         layers=layers,
         reduce=reduce,
         hemodynamic=hemodynamic,

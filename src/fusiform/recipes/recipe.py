@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -16,6 +17,9 @@ from fusiform.recipes.run import Run, open_run, runs_folder
 from fusiform.registry import did_you_mean, unknown
 
 __all__ = ["Recipe", "load_preset", "preset_names", "recipe"]
+
+LEFT_OUT = "left_out"  # what a preset says of its own dataset, where another one was chosen
+META = ("recipe", "preset", LEFT_OUT)  # of settings.yaml: what no recipe takes
 
 
 class Recipe(Protocol):
@@ -55,13 +59,11 @@ def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
         overwrite: bool = False,
         **given: Any,
     ) -> Run:
-        settings = {
-            "recipe": function.__name__,
-            "preset": preset,
-            **_merge(own, _preset_settings(preset, function.__name__), _config_settings(config), given),
-        }
+        settings = _settings(own, function.__name__, preset, config, given)
         folder = Path(out) if out else runs_folder() / (name or function.__name__)
         run = open_run(folder, _plain(settings), overwrite=overwrite)
+        if left := settings.get(LEFT_OUT):
+            print(_left_out(settings, left), file=sys.stderr)
         if not run.complete:
             _cook(function, run, settings)
         return run
@@ -94,7 +96,7 @@ def _presets() -> Any:
 def _cook(function: Callable[..., Mapping[str, Any]], run: Run, settings: Mapping[str, Any]) -> None:
     began = time.perf_counter()
     run.log("started")
-    own = {key: value for key, value in settings.items() if key not in ("recipe", "preset")}
+    own = {key: value for key, value in settings.items() if key not in META}
     try:
         summary = function(run, **own)
     except Exception:
@@ -102,6 +104,33 @@ def _cook(function: Callable[..., Mapping[str, Any]], run: Run, settings: Mappin
         raise
     run.log("computed", seconds=round(time.perf_counter() - began, 3))
     run.finish({"preset": settings["preset"], **summary} if settings["preset"] else summary)
+
+
+def _settings(
+    own: list[inspect.Parameter],
+    recipe_name: str,
+    preset: str | None,
+    config: Path | str | None,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a run is told: a preset's settings, those of a file over them, those of the call over both.
+
+    Arguments of a preset's dataset are of no use to another one, so they are left out where another is named.
+    """
+    said, chosen = _preset_settings(preset, recipe_name), {**_config_settings(config), **given}
+    left = {}
+    if chosen.get("dataset") not in (None, said.get("dataset")) and "dataset_args" in said:
+        left = {"dataset_args": said.pop("dataset_args")}
+    told = {LEFT_OUT: left} if left and "dataset_args" not in chosen else {}
+    return {"recipe": recipe_name, "preset": preset, **told, **_merge(own, said, chosen)}
+
+
+def _left_out(settings: Mapping[str, Any], left: Mapping[str, Any]) -> str:
+    listed = ", ".join(f"{key}={value}" for key, value in left["dataset_args"].items())
+    return (
+        f"preset {settings['preset']!r} is for another dataset than {settings['dataset']!r}; its dataset_args are left "
+        f"out ({listed}): give your own where the dataset needs some"
+    )
 
 
 def _merge(own: list[inspect.Parameter], *layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +174,7 @@ def _config_settings(config: Path | str | None) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise SettingsError(f"the settings file {config} holds no mapping; wanted lines of 'setting: value'")
     # a settings.yaml of an earlier run may be handed in as it is
-    return {str(key): value for key, value in settings.items() if key not in ("recipe", "preset")}
+    return {str(key): value for key, value in settings.items() if key not in META}
 
 
 def _plain(value: Any) -> Any:

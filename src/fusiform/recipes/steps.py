@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusiform.data import Features, Responses, Space, Stimuli
-from fusiform.datasets import Dataset, load_dataset
+from fusiform.datasets import Dataset, load_dataset, with_root
+from fusiform.datasets.roots import looking_in
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import cache_folder
 from fusiform.models.folds import ContiguousFolds, Split
@@ -36,6 +37,9 @@ __all__ = [
     "shapes_of",
     "store_folder",
 ]
+
+
+BLOCK = 1 << 24  # numbers of responses that are looked at in one go
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def material(
     rois: Sequence[str] | None,
     backbone: str,
     *,
+    root: Path | str | None,
     layers: Sequence[str] | None,
     reduce: str | None,
     hemodynamic: bool,
@@ -77,14 +82,35 @@ def material(
     backbone_args: Mapping[str, Any] | None,
 ) -> Material:
     """Load a dataset, describe its stimuli and pair them with one subject's responses; settings as in `encode`."""
-    source = load_dataset(dataset, **(dataset_args or {}))
-    subject = subject or source.subjects[0]
-    trials = source.responses(subject, part=part, rois=rois)
-    stimuli = _shown(source.stimuli(part), trials)
-    features = _features(stimuli, backbone, layers, reduce, device, backbone_args)
+    with looking_in(root, dataset):
+        source = load_dataset(dataset, **with_root(dataset, root, dataset_args))
+        subject = subject or source.subjects[0]
+        trials = source.responses(subject, part=part, rois=rois)
+        _check_usable(trials, subject)
+        stimuli = _shown(source.stimuli(part), trials)
+        features = _features(stimuli, backbone, layers, reduce, device, backbone_args)
     features = features.hemodynamic() if hemodynamic else features
     pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
     return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part, pairs.space))
+
+
+def _check_usable(responses: Responses, subject: str) -> None:
+    """Refuse responses that no model can learn from, before the time for features is spent."""
+    if not len(responses) or not responses.space.size:
+        raise DataError(
+            f"the responses of {subject!r} have the shape {tuple(responses.values.shape)}; wanted one sample and one "
+            "target at least: check masks, drop_nan and rois"
+        )
+    step = max(1, BLOCK // responses.space.size)
+    starts = range(0, len(responses), step)
+    bad = sum((~np.isfinite(responses.values[start : start + step])).sum(axis=0) for start in starts)  # [V]
+    if (wrong := np.flatnonzero(bad)).size:
+        names = [responses.space.names[target] for target in wrong[:3]]
+        raise DataError(
+            f"the responses of {subject!r} hold {np.sum(bad)} NaN or infinite values, in {len(wrong)} of "
+            f"{responses.space.size} targets ({', '.join(names)}{', ...' * (len(wrong) > 3)}); leave them out: "
+            "responses.drop_nan: true in a dataset.yaml of your own, else regions without them as --rois"
+        )
 
 
 def _planted(source: Dataset, subject: str, part: str | None, space: Space) -> pd.DataFrame | None:
@@ -108,6 +134,7 @@ def describe(
     dataset: str,
     backbone: str,
     *,
+    root: Path | str | None = None,
     part: str | None = None,
     layers: Sequence[str] | None = None,
     reduce: str | None = None,
@@ -133,9 +160,9 @@ def describe(
     from fusiform.features.store import FeatureStore
     from fusiform.features.tokens import load_backbone
 
-    stimuli = load_dataset(dataset, **(dataset_args or {})).stimuli(part)
     place = FeatureStore(store or store_folder())
-    with warnings.catch_warnings():
+    with looking_in(root, dataset), warnings.catch_warnings():
+        stimuli = load_dataset(dataset, **with_root(dataset, root, dataset_args)).stimuli(part)
         warnings.filterwarnings("ignore", "\\d+ of \\d+ stimuli were skipped", UserWarning)  # the result says so
         found = extract(
             stimuli,

@@ -20,8 +20,8 @@ Form = Literal["volume", "surface", "cifti"]
 SUBJECT, RUNS, TR, VOLUMES, EVENTS = "sub-01", 2, 1.5, 220, 20
 PICTURES = 10
 SHAPE, AFFINE = (4, 4, 3), np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
-SPACES = {"volume": "MNI152NLin2009cAsym", "surface": "fsaverage5", "cifti": "fsLR"}
-VERTICES = 12  # of a hemisphere; real ones have 10,242
+SPACES = {"volume": "MNI152NLin2009cAsym", "surface": "fsnative", "cifti": "fsLR"}
+VERTICES = 12  # of a hemisphere; a native one has as many as FreeSurfer finds
 BASELINE = 1000.0
 COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "white_matter", "csf")
 

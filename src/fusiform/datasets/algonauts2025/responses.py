@@ -44,7 +44,7 @@ def survey(folder: Path, subject: str, tasks: Sequence[str]) -> list[Measured]:
 
     Raises:
         MissingDataError: a file is not here.
-        LayoutError: a file is truncated, a key is not as published, or an array is not [T, 1000].
+        LayoutError: a file is truncated, holds nothing, a key is not as published, or an array is not [T, 1000].
     """
     return [found for task in tasks for found in _survey(_file(folder, subject, task), task)]
 
@@ -53,6 +53,8 @@ def _survey(path: Path, task: str) -> list[Measured]:
     with _opened(path) as file:
         series = parse_keys(file.keys(), task, path)
         found = [Measured(path, one, _volumes(file[one.key], path)) for one in series]
+    if not found:
+        raise LayoutError(f"{path} holds no time series; wanted one per segment of {task!r}; get the file again")
     return sorted(found, key=lambda one: (one.series.session, one.series.segment, one.series.repeat))
 
 
@@ -76,7 +78,7 @@ def read_values(measured: Sequence[Measured], parcels: NDArray[np.int64], trim: 
             for one, start, stop in zip(measured, edges[:-1], edges[1:], strict=True):
                 if one.path == path:
                     whole = file[one.series.key][trim : one.volumes - trim]
-                    check_finite(whole, f"{one.series.key} of {path}")
+                    check_finite(whole, f"{one.series.key} of {path}", trim)
                     values[start:stop] = whole[:, chosen]
     return values
 

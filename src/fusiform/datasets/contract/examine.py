@@ -53,15 +53,15 @@ def _form(dataset: Any) -> list[Finding]:
     """What is wrong before anything is read."""
     name, card = getattr(dataset, "name", None), getattr(dataset, "card", None)
     wrong = {
-        f"`name` is {name!r}; wanted a string that is not empty": not (isinstance(name, str) and name),
-        f"`card` is {card!r}; wanted a fusiform.datasets.Card": not isinstance(card, Card),
+        f"`name` is {name!r}; wanted a string that is not empty: give it one": not (isinstance(name, str) and name),
+        f"`card` is {card!r}; wanted a fusiform.datasets.Card: give it one": not isinstance(card, Card),
         **{
-            f"`{which}` is {named!r}; wanted a tuple of different names, one at least": not _are_names(named)
+            f"`{which}` is {named!r}; wanted a tuple of different names: give one at least": not _are_names(named)
             for which in ("subjects", "parts")
             for named in [getattr(dataset, which, None)]
         },
         **{
-            f"there is no method {method}(...)": not callable(getattr(dataset, method, None))
+            f"there is no method {method}(...); write it": not callable(getattr(dataset, method, None))
             for method in ("stimuli", "responses", "truth")
         },
     }
@@ -89,4 +89,4 @@ def _pickled(dataset: Any) -> Iterator[str]:
         yield f"it cannot be pickled ({reason}), so no other process can read it; keep open files out of its attributes"
     else:
         if copy.name != dataset.name or copy.subjects != dataset.subjects:
-            yield f"its copy by pickle is {copy.name!r} with the subjects {copy.subjects!r}; wanted the same as its own"
+            yield f"its copy by pickle is {copy.name!r} with the subjects {copy.subjects!r}; wanted its own: keep them"

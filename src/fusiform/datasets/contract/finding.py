@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusiform.errors import UnknownNameError
+from fusiform.errors import FusiformError, UnknownNameError
 
 __all__ = ["NOBODY", "Finding", "attempt", "findings", "refuses", "spread_out"]
 
@@ -34,7 +34,13 @@ def attempt(about: str, action: Callable[[], Any]) -> Any:
     try:
         return action()
     except Exception as reason:  # whatever a plug-in raises is what its author must hear
-        return Finding(about, str(reason) or type(reason).__name__, ok=False)
+        return Finding(about, _raised(reason), ok=False)
+
+
+def _raised(reason: Exception) -> str:
+    """What was raised, and what to do next: our own errors say so themselves."""
+    said = str(reason) or type(reason).__name__
+    return said if isinstance(reason, FusiformError) else f"{said}; mend what raised this {type(reason).__name__}"
 
 
 def findings(about: str, complaints: Iterator[str], told: str) -> list[Finding]:
@@ -43,7 +49,7 @@ def findings(about: str, complaints: Iterator[str], told: str) -> list[Finding]:
     try:
         found += [Finding(about, complaint, ok=False) for complaint in complaints]
     except Exception as reason:  # as above
-        found.append(Finding(about, str(reason) or type(reason).__name__, ok=False))
+        found.append(Finding(about, _raised(reason), ok=False))
     return found or [Finding(about, told)]
 
 

@@ -23,10 +23,10 @@ def responses_wrong(
 ) -> Iterator[str]:
     """All that is wrong with the responses of one subject to one part, a sentence each."""
     if not isinstance(responses, Responses):
-        yield f"responses({subject!r}) gives a {type(responses).__name__}; wanted fusiform.Responses"
+        yield f"responses({subject!r}) gives a {type(responses).__name__}; wanted fusiform.Responses: return one"
         return
     if not len(responses) or not responses.space.size:
-        yield f"they have the shape {tuple(responses.values.shape)}; wanted one sample and one target at least"
+        yield f"they have the shape {tuple(responses.values.shape)}; wanted one sample and target at least: check files"
         return
     yield from _samples(subject, stimuli, responses.samples)
     yield from _targets(responses)
@@ -44,7 +44,7 @@ def responses_wrong(
 def _samples(subject: str, stimuli: Stimuli, samples: pd.DataFrame) -> Iterator[str]:
     shown = samples["stimulus"].astype(str)
     if strange := sorted(set(shown) - set(stimuli.ids)):
-        yield f"{len(strange)} stimuli of the samples are not in the table of stimuli, such as {strange[0]!r}"
+        yield f"{len(strange)} stimuli of the samples are not in the table of stimuli, such as {strange[0]!r}; add them"
     if "subject" in samples and set(samples["subject"]) != {subject}:
         yield f"the column `subject` holds {sorted(set(map(str, samples['subject'])))}; wanted {subject!r} in every row"
     if "split" in samples:
@@ -60,10 +60,10 @@ def _samples(subject: str, stimuli: Stimuli, samples: pd.DataFrame) -> Iterator[
 def _splits(shown: "pd.Series[str]", samples: pd.DataFrame) -> Iterator[str]:
     names = samples["split"]
     if strange := [name for name in names.unique() if name not in SPLITS]:
-        yield f"the column `split` holds {strange[0]!r}; wanted {', '.join(SPLITS)}"
+        yield f"the column `split` holds {strange[0]!r}; wanted {', '.join(SPLITS)}; rename it"
     held = set(shown[names == "test"])
     if "time" not in samples and (both := sorted(held & set(shown[names != "test"]))):
-        yield f"{len(both)} stimuli of the test split are in another split too, such as {both[0]!r}"
+        yield f"{len(both)} stimuli of the test split are in another split too, such as {both[0]!r}; keep each in one"
 
 
 def _targets(responses: Responses) -> Iterator[str]:
@@ -71,11 +71,11 @@ def _targets(responses: Responses) -> Iterator[str]:
     place = [name for name in ("hemisphere", "vertex") if name in targets]
     known = targets[targets["vertex"] >= 0] if len(place) == 2 else targets  # CIFTI has voxels beside vertices
     if len(place) == 2 and "name" not in targets and known.duplicated(place).any():
-        yield f"vertex {known[known.duplicated(place)]['vertex'].iloc[0]} stands for two targets; wanted one each"
+        yield f"vertex {known[known.duplicated(place)]['vertex'].iloc[0]} stands for two targets; leave one out"
     if "hemisphere" in targets and (strange := sorted(set(targets["hemisphere"]) - {"left", "right", ""})):
-        yield f"the hemisphere of a target is {strange[0]!r}; wanted 'left' or 'right'"
+        yield f"the hemisphere of a target is {strange[0]!r}; wanted 'left' or 'right': rename it"
     if "name" in targets and targets["name"].duplicated().any():
-        yield f"two targets have the name {targets['name'][targets['name'].duplicated()].iloc[0]!r}; wanted one each"
+        yield f"two targets have the name {targets['name'][targets['name'].duplicated()].iloc[0]!r}; rename one"
 
 
 def _finite(responses: Responses) -> Iterator[str]:
@@ -126,9 +126,9 @@ def _regions(dataset: Dataset, part: str, subject: str, responses: Responses, mo
     chosen = dataset.responses(subject, part=part, rois=[known[-1]])
     rows, inside = np.array(spread_out(range(len(responses)), most)), np.flatnonzero(roi == known[-1])
     if len(chosen) != len(responses) or not set(chosen.space.column("roi")) <= {known[-1]}:
-        yield f"rois=[{known[-1]!r}] gives other samples, or targets of other regions"
+        yield f"rois=[{known[-1]!r}] gives other samples, or targets of other regions; give the columns whose roi it is"
     elif not _same(np.asarray(chosen.values[rows]), np.asarray(responses.values[rows])[:, inside]):
-        yield f"rois=[{known[-1]!r}] gives other values than the columns of all responses in {known[-1]!r}"
+        yield f"rois=[{known[-1]!r}] gives other values than the columns of all responses in {known[-1]!r}; give these"
 
 
 def _same(found: NDArray[Any], wanted: NDArray[Any]) -> bool:

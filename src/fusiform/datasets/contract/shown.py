@@ -19,7 +19,7 @@ TYPES: dict[str, type] = {"image": Image.Image, "text": str, "recording": Record
 def stimuli_wrong(dataset: Dataset, part: str, stimuli: Stimuli, most: int | None) -> Iterator[str]:
     """All that is wrong with the stimuli of one part, a sentence each."""
     if not isinstance(stimuli, Stimuli):
-        yield f"stimuli({part!r}) gives a {type(stimuli).__name__}; wanted fusiform.Stimuli"
+        yield f"stimuli({part!r}) gives a {type(stimuli).__name__}; wanted fusiform.Stimuli: return one"
         return
     yield from refuses(f"stimuli({NOBODY!r})", "part", lambda: dataset.stimuli(NOBODY))
     if part == dataset.parts[0] and dataset.stimuli().ids != stimuli.ids:
@@ -27,12 +27,12 @@ def stimuli_wrong(dataset: Dataset, part: str, stimuli: Stimuli, most: int | Non
     if stimuli.kind not in get_args(Kind):
         yield f"their kind is {stimuli.kind!r}; wanted one of {', '.join(get_args(Kind))}"
     if not len(stimuli):
-        yield "the table of stimuli is empty; wanted one at least"
+        yield "the table of stimuli is empty; wanted one at least: check what was read"
     if strange := [id for id in stimuli.table.index if not isinstance(id, str) or not id]:
         yield f"the id {strange[0]!r} is no string; ids must be strings that are not empty"
         return
     if dataset.stimuli(part).ids != stimuli.ids:
-        yield "two calls of stimuli() give other ids, or another order"
+        yield "two calls of stimuli() give other ids, or another order; sort what is listed"
     yield from _loaded(stimuli, most)
 
 

@@ -17,6 +17,7 @@ from fusiform.errors import LayoutError, MissingDataError
 __all__ = [
     "Measured",
     "check_grid",
+    "check_mesh",
     "join_sides",
     "load_image",
     "read_array",
@@ -28,6 +29,15 @@ __all__ = [
 
 VOLUMES = (".nii", ".nii.gz")
 THEN = "check the path and the format in the description of the dataset"
+# vertices of a hemisphere of FreeSurfer's average; nilearn calls the finest mesh fsaverage7
+SIZES = {
+    "fsaverage3": 642,
+    "fsaverage4": 2562,
+    "fsaverage5": 10242,
+    "fsaverage6": 40962,
+    "fsaverage": 163842,
+    "fsaverage7": 163842,
+}
 
 
 @dataclass(frozen=True)
@@ -183,9 +193,10 @@ def join_sides(name: str, mesh: str | None, left: Sequence[Array], right: Sequen
     """Rows of the hemispheres (either may be empty), the left targets first.
 
     Raises:
-        LayoutError: files of one hemisphere have several sizes, or the sides have other rows.
+        LayoutError: files of one hemisphere have several sizes, not that of the mesh, or the sides have other rows.
     """
     sides = [_below(which, side) for which, side in (("left", left), ("right", right))]
+    check_mesh(mesh, *(side.shape[1] for side in sides if side is not None))
     rows = [tuple(len(one) for one in map(np.asarray, side)) for side in (left, right) if side]
     if len(set(rows)) > 1:
         raise LayoutError(
@@ -196,6 +207,16 @@ def join_sides(name: str, mesh: str | None, left: Sequence[Array], right: Sequen
     left_vertices, right_vertices = (np.arange(side.shape[1]) for side in both)
     space = Space.vertices(name, left_vertices, right_vertices, mesh)
     return Measured(np.concatenate(both, axis=1), space, rows[0])
+
+
+def check_mesh(mesh: str | None, *sizes: int) -> None:
+    """Raise LayoutError where a hemisphere has not all vertices of a mesh whose size is known: which would they be?"""
+    wrong = [size for size in sizes if size != SIZES.get(mesh or "", size)]
+    if wrong:
+        raise LayoutError(
+            f"a hemisphere has {wrong[0]} vertices; wanted {SIZES[str(mesh)]}, all of {mesh}: put NaN where there are "
+            "no data (with responses.drop_nan: true), or name no mesh"
+        )
 
 
 def _below(which: str, side: Sequence[Array]) -> NDArray[Any] | None:

@@ -1,6 +1,7 @@
 """`Folder`: a user's own data behind the one face of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 from fusiform.data import Array, Responses, Space, Stimuli
 from fusiform.data.spread import standardise
 from fusiform.datasets.base import Card, Sampled, choose
-from fusiform.datasets.folder.arrays import Measured, join_sides, read_array, read_cifti, read_surface, read_volumes
+from fusiform.datasets.folder.arrays import (
+    Measured,
+    check_mesh,
+    join_sides,
+    read_array,
+    read_cifti,
+    read_surface,
+    read_volumes,
+)
 from fusiform.datasets.folder.description import Description, Fmriprep, ResponseFiles, read_description
 from fusiform.datasets.folder.fmriprep import (
     Scan,
@@ -27,10 +36,12 @@ from fusiform.datasets.folder.shown import PARTS, read_stimuli, stimulus_ids
 from fusiform.datasets.folder.tables import read_table
 from fusiform.datasets.folder.trials import clean, nuisance, single_trials, volumes_shown, window_means
 from fusiform.errors import LayoutError
+from fusiform.registry import did_you_mean
 
 __all__ = ["Folder"]
 
 NUMBERS = ("session", "run", "repeat", "time")
+SPLITS = ("train", "val", "test")
 
 
 class Folder(Sampled):
@@ -125,6 +136,8 @@ class Folder(Sampled):
         split = self.description.stimuli.split
         if "split" not in samples and split in stimuli.table:
             samples["split"] = stimuli.table[split].loc[samples["stimulus"]].to_numpy()
+            where = self.description.stimuli.table
+        _check_splits(samples, where)
         if "repeat" not in samples:
             moment = ["stimulus", *(["time"] if "time" in samples else [])]
             samples["repeat"] = samples.groupby(moment, sort=False).cumcount() + 1
@@ -148,6 +161,16 @@ class Folder(Sampled):
         assert space is not None
         samples = self._finish(pd.concat(tables, ignore_index=True), subject, "an events table")
         return Responses(np.concatenate(values), samples, label(space, self.description, subject))
+
+
+def _check_splits(samples: pd.DataFrame, where: str) -> None:
+    """Raise LayoutError where a split is none that is known: its samples would be trained on."""
+    names = samples.get("split", pd.Series(dtype=str))
+    if strange := [str(name) for name in names.unique() if name not in SPLITS]:
+        raise LayoutError(
+            f"{where} has the split {strange[0]!r}{did_you_mean(strange[0], SPLITS)}; "
+            f"wanted {', '.join(SPLITS)} in every row: rename it, or name another column as stimuli.split"
+        )
 
 
 def read_files(description: Description, about: ResponseFiles, subject: str) -> Measured:
@@ -205,6 +228,7 @@ def _matrices(description: Description, about: ResponseFiles, arrays: Sequence[A
             raise LayoutError(
                 f"responses.files have {width} columns; wanted both hemispheres of {about.mesh}, left then right"
             )
+        check_mesh(about.mesh, width // 2)
         half = np.arange(width // 2)
         space = Space.vertices(about.mesh, half, half, mesh=about.mesh)
     values: Any = arrays[0] if len(arrays) == 1 else np.concatenate([np.asarray(one) for one in arrays])
@@ -229,11 +253,21 @@ def run_samples(
         return window_means(cleaned, times, events["onset"].to_numpy(), (about.window[0], about.window[1]))
 
     blocks = np.array_split(np.arange(volumes.shape[1]), 1 + volumes.size // BLOCK)
-    found = [samples(volumes[:, block].astype(np.float64)).astype(np.float32) for block in blocks]
+    with _naming(scan):
+        found = [samples(volumes[:, block].astype(np.float64)).astype(np.float32) for block in blocks]
     return np.concatenate(found, axis=1), shown if about.method == "series" else events[["stimulus"]]
 
 
 BLOCK = 1 << 24  # numbers of a run that are worked on at a time, in float64
+
+
+@contextmanager
+def _naming(scan: Scan) -> Iterator[None]:
+    """Say which run it was when the block finds something wrong with it."""
+    try:
+        yield
+    except LayoutError as reason:
+        raise LayoutError(f"{scan.name}: {reason}") from reason
 
 
 def _scaled(betas: NDArray[np.float64], values: NDArray[np.float64], zscore: bool) -> NDArray[np.float64]:

@@ -1,15 +1,15 @@
 """`dataset.yaml`: what lies in a user's folder, in words. Read strictly: a mistyped key is an error, not a default."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
-import yaml
-
 from fusiform.checking import checked
 from fusiform.datasets.base import choose
-from fusiform.errors import LayoutError, SettingsError
+from fusiform.datasets.folder.yamlfile import read_yaml
+from fusiform.errors import SettingsError
 from fusiform.registry import did_you_mean
 
 __all__ = ["Atlas", "Description", "Fmriprep", "Method", "ResponseFiles", "Shown", "StimulusTable", "read_description"]
@@ -20,6 +20,8 @@ Standardised = Literal["run", "session", "all", "no"]
 
 # what most fMRI papers regress out: six motion parameters and the mean signals of white matter and fluid
 CONFOUNDS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "white_matter", "csf")
+
+SUBJECT, PLACEHOLDER = "{subject}", re.compile(r"\{[^{}/]*\}")
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,17 @@ class Description:
     cite: str = "not stated"
 
     def path(self, name: str, subject: str | None = None) -> Path:
-        """A path of the description, with `{subject}` filled in."""
-        return self.folder / Path(name if subject is None else name.replace("{subject}", subject)).expanduser()
+        """A path of the description, with `{subject}` filled in where there is a subject.
+
+        Raises:
+            SettingsError: it has another placeholder.
+        """
+        filled = name if subject is None else name.replace(SUBJECT, subject)
+        if strange := PLACEHOLDER.search(filled):
+            hint = f"{did_you_mean(strange.group(), [SUBJECT])}; there is: {SUBJECT}"
+            hint = "; wanted a path that is the same for all subjects" if subject is None else hint
+            raise SettingsError(f"the path {name!r} of the description has the unknown {strange.group()!r}{hint}")
+        return self.folder / Path(filled).expanduser()
 
 
 def read_description(path: Path | str) -> Description:
@@ -181,7 +192,7 @@ def read_description(path: Path | str) -> Description:
     """
     path = Path(path).expanduser()
     path = path / "dataset.yaml" if path.is_dir() else path
-    given = _yaml(path)
+    given = read_yaml(path)
     where = str(path)
     parts: dict[str, Callable[[Any], Any]] = {
         "stimuli": lambda value: _parse(StimulusTable, value, "stimuli", where),
@@ -193,21 +204,6 @@ def read_description(path: Path | str) -> Description:
     found = _parse(Description, {**given, "folder": path.parent}, "", where)
     _check(found, where)
     return found
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as reason:
-        why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
-        raise LayoutError(
-            f"cannot read {path} ({why}); write one with: fusiform init-dataset {path.parent}"
-        ) from reason
-    except (yaml.YAMLError, RecursionError) as reason:
-        raise SettingsError(f"{path} is not YAML ({' '.join(str(reason).split())})") from reason
-    if not isinstance(given, dict):
-        raise SettingsError(f"{path} holds no mapping; wanted lines of 'key: value', such as 'name: mine'")
-    return {str(key): value for key, value in given.items()}
 
 
 def _atlases(value: Any, where: str) -> dict[str, Atlas]:

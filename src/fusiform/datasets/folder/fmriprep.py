@@ -217,7 +217,7 @@ def read_confounds(scan: Scan, wanted: Sequence[str], count: int) -> pd.DataFram
 
     Raises:
         MissingDataError: the run has no table of confounds.
-        LayoutError: it lacks a column, or has not as many rows as the run has volumes.
+        LayoutError: it lacks a column or holds nothing in one, or has not as many rows as the run has volumes.
     """
     files = [scan.folder / f"{scan.name}_desc-confounds_{suffix}.tsv" for suffix in CONFOUNDS]
     path = next((file for file in files if file.is_file()), None)
@@ -237,7 +237,9 @@ def read_confounds(scan: Scan, wanted: Sequence[str], count: int) -> pd.DataFram
     if len(table) != count:
         raise LayoutError(f"{path} has {len(table)} rows; wanted {count}, one for each volume of {scan.name}")
     values = pd.DataFrame({name: numeric(table[name], path).astype(float) for name in names})
-    return values.fillna(values.mean()).fillna(0.0)
+    if empty := values.columns[values.isna().all()].tolist():
+        raise LayoutError(f"{path} holds no number in column {empty[0]!r}; leave it out of fmriprep.confounds")
+    return values.fillna(values.mean())
 
 
 def read_events(description: Description, about: Fmriprep, scan: Scan, known: Mapping[str, str]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fusiform.datasets.folder.description import CONFOUNDS
 from fusiform.datasets.folder.fmriprep import SUFFIXES, entities
 from fusiform.datasets.folder.tables import read_table
 from fusiform.errors import LayoutError
@@ -24,6 +25,8 @@ SUBJECT = re.compile(r"(?<![A-Za-z0-9])(sub-[A-Za-z0-9]+|subj?-?\d+|[sS]\d+)(?![
 IDS = ("stimulus", "id", "stimulus_id", "name", "image")
 TEXTS = ("text", "sentence", "caption")
 MOST = 20_000  # files that are looked at
+TABLES = ("timeseries.tsv", "regressors.tsv")  # of confounds; the columns of the first few are looked at
+FEW = 20
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Guess:
         derivatives: folder of fMRIPrep.
         spaces: that it has.
         tasks: that it has.
+        confounds: the usual ones that its tables have.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Guess:
     derivatives: str = ""
     spaces: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
+    confounds: list[str] = field(default_factory=list)
 
     @property
     def open(self) -> list[str]:
@@ -77,6 +82,7 @@ def guess(folder: Path) -> Guess:
     files = sorted(_files(folder))
     found = Guess(re.sub(r"[^\w-]+", "-", folder.resolve().name).strip("-") or "mine")
     _guess_fmriprep(found, files)
+    found.confounds = _confounds(folder, files) if found.derivatives else []
     _guess_media(found, files)
     tables = {name: _table(folder / name) for name in files if _is_table(name)}
     _guess_stimuli(found, tables, {_last(name) for name in files})
@@ -96,7 +102,7 @@ def _files(folder: Path) -> Iterable[str]:
 
 
 def _is_table(name: str) -> bool:
-    return name.endswith((".csv", ".tsv")) and not name.endswith(("_events.tsv", "timeseries.tsv", "regressors.tsv"))
+    return name.endswith((".csv", ".tsv")) and not name.endswith(("_events.tsv", *TABLES))
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -119,6 +125,13 @@ def _guess_fmriprep(found: Guess, files: Sequence[str]) -> None:
     found.subjects = _once(f"sub-{fact['sub']}" for fact in facts if "sub" in fact)
     found.spaces = _once(fact["space"] for fact in facts)
     found.tasks = _once(fact["task"] for fact in facts if "task" in fact)
+
+
+def _confounds(folder: Path, files: Sequence[str]) -> list[str]:
+    """Those of the usual confounds that hold something in every table of them."""
+    tables = [_table(folder / name) for name in [name for name in files if name.endswith(TABLES)][:FEW]]
+    held = [set(table.columns[~table.isin(("n/a", "")).all()]) for table in tables]
+    return [name for name in CONFOUNDS if held and name in set.intersection(*held)]
 
 
 def _guess_media(found: Guess, files: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """`fusiform init-dataset`: a first description of a folder, written into it."""
 
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -27,9 +28,8 @@ def init_folder(folder: Path | str) -> tuple[Path, Guess]:
         raise LayoutError(f"there is no folder {folder}; give the one that holds your stimuli and responses")
     path = folder / "dataset.yaml"
     if path.exists():
-        raise SettingsError(
-            f"{path} exists and is left as it is; check it with: fusiform doctor {path}, or move it away"
-        )
+        check = f"fusiform doctor {shlex.quote(str(path))}"
+        raise SettingsError(f"{path} exists and is left as it is; check it with: {check}, or move it away")
     found = guess(folder)
     if not found.table and found.media and not (folder / "stimuli.tsv").exists():
         _write_table(folder, found)

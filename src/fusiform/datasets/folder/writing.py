@@ -71,7 +71,7 @@ def _fmriprep(found: Guess) -> list[str]:
         _line("  tasks", _list(found.tasks), "default: all", known=found.tasks),
         _line("  method", "window", "series, window, lss or lsa"),
         _line("  window", "[4.0, 8.0]", "seconds after the onset that are averaged; for window"),
-        _line("  confounds", f"[{', '.join(CONFOUNDS)}]"),
+        _line("  confounds", _list(found.confounds if found.derivatives else CONFOUNDS)),
         _line("  high_pass", 0.01, "Hz"),
         _line("  zscore", "true", "within each run"),
         _line("  stimulus", "stim_file", "column of events that names what was shown"),

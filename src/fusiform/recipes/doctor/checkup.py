@@ -1,26 +1,25 @@
 """`doctor`: the three tiers in order, as a list of findings and, where asked for, a page of pictures."""
 
-import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusiform.datasets import Dataset, card, load_dataset
+from fusiform.datasets import Dataset, card, load_dataset, with_root
 from fusiform.datasets.base import choose
 from fusiform.datasets.contract import Finding
+from fusiform.datasets.roots import looking_in
 from fusiform.errors import FusiformError
 from fusiform.plots.report import Section, save_figures, write_report
 from fusiform.recipes.doctor.data import data, pictures
 from fusiform.recipes.doctor.environment import environment
 from fusiform.recipes.doctor.fit import fits
-from fusiform.registry import find, names
+from fusiform.registry import names
 
 __all__ = ["Checkup", "doctor"]
 
 TIERS = ("environment", "data", "models")
+REPORT = "report it with this line, and with what the dataset is"
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ def doctor(
     tiers = {"environment": _collect("environment", environment)}
     if dataset is None:
         return Checkup(tiers)
-    arguments = {**_rooted(root, dataset), **(dataset_args or {})}
-    with _looking_in(root, dataset):
+    arguments = with_root(dataset, root, dataset_args)
+    with looking_in(root, dataset):
         return _of_dataset(tiers, dataset, part, subject, out, device, arguments)
 
 
@@ -124,7 +123,9 @@ def _collect(about: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]
     except FusiformError as reason:
         found.append(Finding(about, str(reason), ok=False))
     except Exception as reason:  # a doctor that faints helps nobody
-        found.append(Finding(about, f"this should not have happened ({type(reason).__name__}: {reason})", ok=False))
+        found.append(
+            Finding(about, f"this should not have happened ({type(reason).__name__}: {reason}); {REPORT}", ok=False)
+        )
     return found
 
 
@@ -144,28 +145,3 @@ def _write(folder: Path, source: Dataset, sections: list[Section], tiers: Mappin
     path = folder / "report.html"
     write_report(path, f"Checkup of {source.name}", [*sections, Section("What was found", told)])
     return path
-
-
-def _rooted(root: Path | str | None, name: str) -> dict[str, Any]:
-    """The argument `root` of a dataset that has one, where the folder given is its own, whatever it is called."""
-    if root is None or name not in names("dataset") or (Path(root).expanduser() / name).is_dir():
-        return {}
-    return {"root": str(root)} if "root" in inspect.signature(find("dataset", name)).parameters else {}
-
-
-@contextmanager
-def _looking_in(root: Path | str | None, name: str) -> Iterator[None]:
-    """Look for data in `root` meanwhile, given as the folder of the dataset or as the one that holds it."""
-    if root is None:
-        yield
-        return
-    folder = Path(root).expanduser()
-    before = os.environ.get("FUSIFORM_DATA")
-    os.environ["FUSIFORM_DATA"] = str(folder if (folder / name).is_dir() or folder.name != name else folder.parent)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["FUSIFORM_DATA"]
-        else:
-            os.environ["FUSIFORM_DATA"] = before

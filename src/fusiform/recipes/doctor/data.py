@@ -1,6 +1,7 @@
 """Second tier: the files of a dataset, what it promises, and pictures of what it holds."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,36 +72,59 @@ def _ranges(responses: Responses) -> Iterator[Finding]:
         yield Finding("range", f"{constant} of {values.shape[1]} targets are constant (outside of the brain?)")
 
 
+@dataclass(frozen=True)
+class Ceiling:
+    """The largest r to expect of every target.
+
+    Args:
+        values: [V], or None where nothing is known.
+        source: where they are from, or why there are none.
+    """
+
+    values: NDArray[np.float64] | None
+    source: str
+
+
 def _ceiling(responses: Responses) -> Finding:
-    ceiling = _found_ceiling(responses)
-    if ceiling is None:
-        return Finding("ceiling", "none: nothing was shown twice")
-    above = float((ceiling > 0.3).mean())
-    said = f"largest r to expect of averages: median {np.median(ceiling):.2f}, {above:.0%} of targets above .3"
-    return Finding("ceiling", said)
+    found = ceiling(responses)
+    if found.values is None:
+        return Finding("ceiling", f"none: {found.source}")
+    above = float((found.values > 0.3).mean())
+    said = f"largest r to expect of averages: median {np.median(found.values):.2f}, {above:.0%} of targets above .3"
+    return Finding("ceiling", f"{said} ({found.source})")
 
 
-def _found_ceiling(responses: Responses) -> NDArray[np.float64] | None:
+def ceiling(responses: Responses) -> Ceiling:
+    """From the published noise ceiling or ncsnr where the space has one, else from the agreement of repeats."""
+    shares = responses.space.targets.get("noise_ceiling")  # of variance; NaN where a hemisphere's file is not here
+    if shares is not None and shares.notna().all():
+        return Ceiling(np.sqrt(shares.to_numpy(np.float64)), "from the noise ceiling that was published with the data")
     try:
-        return ceiling_of(responses, averaged(responses).samples)
-    except FusiformError:  # such as one repeated stimulus only
-        return None
+        found = ceiling_of(responses, averaged(responses).samples)
+    except FusiformError as reason:  # such as one repeated stimulus only
+        return Ceiling(None, str(reason))
+    if found is None:
+        return Ceiling(None, "nothing was shown twice")
+    published = "ncsnr" in responses.space.targets
+    return Ceiling(found, "from the published ncsnr" if published else "from the agreement of repeats")
 
 
 def pictures(dataset: Dataset, part: str, subject: str) -> list[Section]:
-    """The first stimuli, and the ceiling of every target: on a map where they have places."""
+    """The first stimuli that the subject saw, and the ceiling of every target: on a map where they have places."""
     stimuli, responses = dataset.stimuli(part), dataset.responses(subject, part=part)
-    return [_shown(stimuli), _ceiling_section(responses)]
+    seen = stimuli.select(list(dict.fromkeys(responses.samples["stimulus"].astype(str))))
+    return [_shown(seen, subject), _ceiling_section(responses)]
 
 
-def _shown(stimuli: Stimuli) -> Section:
+def _shown(stimuli: Stimuli, subject: str) -> Section:
     title, ids = "The first stimuli", stimuli.ids[:MOST]
     if stimuli.kind != "image":
         rows = [{"id": id, "holds": _told(stimuli.load(id))} for id in ids]
         return Section(title, table=pd.DataFrame(rows))
     arrays = [np.asarray(stimuli.load(id).convert("RGB").resize((96, 96))) / 255 for id in ids]
     figure = gallery({"": arrays}, columns=ids)
-    return Section(title, pictures=[Picture("stimuli", figure, f"The first {len(ids)} of {len(stimuli):,} pictures.")])
+    told = f"The first {len(ids)} of {len(stimuli):,} pictures that {subject} saw."
+    return Section(title, pictures=[Picture("stimuli", figure, told)])
 
 
 def _told(shown: Any) -> str:
@@ -113,12 +137,13 @@ def _told(shown: Any) -> str:
 
 
 def _ceiling_section(responses: Responses) -> Section:
-    title, ceiling = "Noise ceiling", _found_ceiling(responses)
-    if ceiling is None:
-        return Section(title, notice="Nothing was shown twice, so no ceiling can be told.")
-    caption = "The largest r to expect of averaged responses, from the agreement of repeats."
-    if not unmapped(responses.space):
-        figure = brain_map(ceiling, responses.space, label="r ceiling", limits=(0.0, 1.0))
+    title, found = "Noise ceiling", ceiling(responses)
+    if found.values is None:
+        return Section(title, notice=f"No ceiling can be told: {found.source}.")
+    caption = f"The largest r to expect of averaged responses, {found.source}."
+    if why := unmapped(responses.space):
+        caption += f" There is no map, for the space {responses.space.name!r} {why}."
+        figure = histogram({"r ceiling": found.values}, x="r ceiling")
     else:
-        figure = histogram({"r ceiling": ceiling}, x="r ceiling")
+        figure = brain_map(found.values, responses.space, label="r ceiling", limits=(0.0, 1.0))
     return Section(title, pictures=[Picture("ceiling", figure, caption)])

@@ -1,0 +1,45 @@
+"""A YAML file of a user, read strictly."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusiform.errors import LayoutError, SettingsError
+
+__all__ = ["read_yaml"]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a file holds.
+
+    Raises:
+        LayoutError: there is no such file, or it cannot be read.
+        SettingsError: it is not YAML, holds no mapping, or a mapping in it names a key twice.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            given = yaml.load(file, Loader=_OnceEach)
+    except (OSError, UnicodeDecodeError) as reason:
+        why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
+        then = f"write one with: fusiform init-dataset {shlex.quote(str(path.parent))}"
+        raise LayoutError(f"cannot read {path} ({why}); {then}") from reason
+    except (yaml.YAMLError, RecursionError) as reason:
+        raise SettingsError(f"{path} is not YAML ({' '.join(str(reason).split())})") from reason
+    if not isinstance(given, dict):
+        raise SettingsError(f"{path} holds no mapping; wanted lines of 'key: value', such as 'name: mine'")
+    return {str(key): value for key, value in given.items()}
+
+
+class _OnceEach(yaml.SafeLoader):
+    """YAML whose mappings name each key once: of two, YAML would take the last and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: list[Any] = []
+        for key, _ in node.value:
+            if key.value in keys:
+                place = f"{key.start_mark.name} has the key {key.value!r} again in line {key.start_mark.line + 1}"
+                raise SettingsError(f"{place}; a mapping names each key once: keep one of them")
+            keys.append(key.value)
+        return super().construct_mapping(node, deep)
