@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusiform.models.design import Design
+from fusiform.models.design import Design, add_squares
 from fusiform.models.folds import Split
 from fusiform.models.spectra import resolved, spectrum
 
@@ -91,7 +91,8 @@ def _primal_parts(
     """Training Gram [P, P] and held-out rows [M, P] about the training mean, in float64."""
     root, held = design.root[train].double(), design.rows[test].double()
     inside = design.rows[train].double() if left is None else design.rows[left].double()
-    gram = inside.T @ inside if left is None else torch.addmm(design.gram, inside.T, inside, alpha=-1)
+    gram = torch.zeros_like(design.gram) if left is None else design.gram.clone()
+    add_squares(gram, inside.T, sign=1 if left is None else -1)
     if not design.centred:
         return gram, held
     size = root.square().sum()

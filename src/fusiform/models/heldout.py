@@ -113,7 +113,7 @@ class Fold:
         root = design.root[self.test]
         true = torch.addr(targets.rows[:, self.test], mean, root, alpha=-1)  # [V, M]
         rank, held = self.basis.rank, sum(map(len, self.operators)) // self.basis.rank
-        buffer = covariates.new_empty(len(covariates), rows_of(rank), held)
+        buffer = design.scratch.take(covariates, len(covariates), rows_of(rank), held)
         covariates = covariates if self.rotation is None else covariates @ self.rotation
         for (filters, part), operator in zip(self.basis.pieces, self.operators, strict=True):
             torch.mm(covariates[:, part], operator.T, out=buffer[:, filters].view(len(buffer), -1))
