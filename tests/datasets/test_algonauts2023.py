@@ -10,6 +10,7 @@ import pytest
 from layouts import algonauts2023 as layout
 from PIL import Image
 
+from fusiform.data.meshes import sphere_of
 from fusiform.datasets import Dataset, load_dataset
 from fusiform.datasets.algonauts2023 import Algonauts2023
 from fusiform.datasets.submission import Challenge, submit
@@ -79,6 +80,13 @@ def test_vertices_are_those_of_fsaverage_and_subjects_6_and_8_lack_some(publishe
     whole, less = (dataset.responses(subject).space.targets for subject in ("subj01", "subj06"))
     shared = less.merge(whole, on=["hemisphere", "vertex"])
     assert (len(whole), len(less), len(shared)) == (84, 79, 79)
+
+
+def test_vertices_know_their_place_on_the_sphere(published: Path) -> None:
+    dataset = Algonauts2023(root=published)
+    for space in (dataset.responses("subj06").space, dataset.responses("subj01", rois=["V1v"]).space):
+        apart = np.where(space.column("hemisphere") == "left", -120.0, 120.0)[:, None] * [1, 0, 0]
+        np.testing.assert_allclose(space.coordinates(), sphere_of("fsaverage")[space.column("vertex")] + apart)
 
 
 def test_regions_have_their_published_names_and_choose_vertices(published: Path) -> None:

@@ -14,6 +14,7 @@ from layouts import nsd as published
 from scipy.io import loadmat, savemat
 
 from fusiform.data import Responses
+from fusiform.data.meshes import on_spheres
 from fusiform.datasets import load_dataset
 from fusiform.datasets.nsd import NSD
 from fusiform.datasets.nsd import targets as nsd_targets
@@ -83,6 +84,15 @@ def test_voxels_know_their_place(written: Path) -> None:
     back = found.space.volume(found.space.column("ncsnr"))
     np.testing.assert_allclose(back[mask], published.volume_ncsnr()[mask])
     assert np.isnan(back[~mask]).all()
+
+
+def test_vertices_of_fsaverage_know_their_place_and_native_ones_do_not(written: Path, prepared: Path) -> None:
+    average = NSD(root=written, space="fsaverage", sessions=[1]).responses("subj01").space
+    for space in (average, whole_brain(prepared).space):
+        wanted = on_spheres("fsaverage", space.column("hemisphere"), space.column("vertex"))
+        np.testing.assert_array_equal(space.coordinates(), np.column_stack(list(wanted.values())))
+    native = NSD(root=written, space="nativesurface", sessions=[1]).responses("subj01").space
+    assert not {"x", "y", "z"} & set(native.targets)
 
 
 def test_hdf5_stored_anew_in_other_pieces_reads_the_same(root: Path) -> None:

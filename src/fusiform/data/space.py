@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fusiform.data.meshes import on_spheres
 from fusiform.errors import DataError
 from fusiform.registry import did_you_mean
 
@@ -35,7 +36,8 @@ class Space:
         name: of the space, such as `"fsaverage5"`.
         targets: V rows, in the order of the responses' columns. Known columns, all optional: `name`,
             `hemisphere` (`"left"`, `"right"`), `vertex` (index in that hemisphere's mesh), `i j k` (indices of a
-            voxel), `x y z` (coordinates on the sphere or in the volume, mm), `ncsnr`, `roi` and further label columns.
+            voxel), `x y z` (mm, in the volume or on the spheres of the hemispheres side by side), `ncsnr`, `roi` and
+            further label columns.
         mesh: name of the mesh that `vertex` indexes, where there is one (`"fsaverage5"`).
         grid: the lattice that `i j k` index, where there is one.
     """
@@ -78,10 +80,15 @@ class Space:
 
     @classmethod
     def vertices(cls, name: str, left: ArrayLike, right: ArrayLike, mesh: str | None = None) -> "Space":
-        """Vertices of the left hemisphere, then of the right, each given by its index in that hemisphere's mesh."""
+        """Vertices of the left hemisphere, then of the right, each given by its index in that hemisphere's mesh.
+
+        Those of an fsaverage mesh get their coordinates too, as `meshes.on_spheres` gives them.
+        """
         sides = [np.asarray(side, dtype=np.int64) for side in (left, right)]
         hemisphere = np.repeat(["left", "right"], [len(side) for side in sides])
-        return cls(name, pd.DataFrame({"hemisphere": hemisphere, "vertex": np.concatenate(sides)}), mesh)
+        vertex = np.concatenate(sides)
+        places = on_spheres(mesh, hemisphere, vertex)
+        return cls(name, pd.DataFrame({"hemisphere": hemisphere, "vertex": vertex, **places}), mesh)
 
     @property
     def size(self) -> int:
@@ -109,7 +116,16 @@ class Space:
         return self.targets[name].to_numpy()
 
     def coordinates(self) -> NDArray[np.float64]:
-        """[V, 3] coordinates in mm."""
+        """[V, 3] coordinates in mm.
+
+        Raises:
+            DataError: the targets have none.
+        """
+        if missing := [axis for axis in "xyz" if axis not in self.targets]:
+            raise DataError(
+                f"space {self.name!r} has no column {missing[0]!r}; wanted x, y and z in mm, which vertices of an "
+                "fsaverage mesh and voxels of a volume have"
+            )
         return np.column_stack([self.column(axis).astype(np.float64) for axis in "xyz"])
 
     def volume(self, values: ArrayLike) -> NDArray[np.float64]:

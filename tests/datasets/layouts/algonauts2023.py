@@ -1,10 +1,11 @@
-"""The layout of Algonauts 2023 in miniature: all eight subjects, few vertices and pictures.
+"""The layout of Algonauts 2023 in miniature: eight subjects or some of them, few vertices and pictures.
 
 From the challenge's description of its data and the script that its organisers prepared them with: file and folder
 names, types (float32 responses, int64 masks), masks over all 163,842 vertices of fsaverage, rows of the pictures from 1
 and NSD images from 0, regions as pickled dicts, fewer vertices in subjects 6 and 8.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,16 @@ CLASSES = {
 }
 
 
-def write(folder: Path) -> None:
-    """Write the data set into `folder`, which becomes its root."""
+def write(folder: Path, subjects: Sequence[str] = SUBJECTS, pictures: int = TRAIN) -> None:
+    """Write subjects with so many training pictures each into `folder`, which becomes the root."""
     for number, subject in enumerate(SUBJECTS, 1):
-        _subject(folder / subject, number, SIZES[subject])
+        if subject in subjects:
+            _subject(folder / subject, number, SIZES[subject], pictures)
 
 
-def train_images(number: int) -> list[int]:
+def train_images(number: int, pictures: int = TRAIN) -> list[int]:
     """NSD images of the training pictures of one subject, as their rows go."""
-    return sorted([*SHARED, *(1000 * number + 7 * picture for picture in range(TRAIN - len(SHARED)))])
+    return sorted([*SHARED, *(1000 * number + 7 * picture for picture in range(pictures - len(SHARED)))])
 
 
 def test_images(number: int) -> list[int]:
@@ -49,9 +51,10 @@ def vertices(subject: str, short: str) -> NDArray[np.int64]:
     return start + 250 * np.arange(SIZES[subject][short])
 
 
-def _subject(folder: Path, number: int, sizes: dict[str, int]) -> None:
+def _subject(folder: Path, number: int, sizes: dict[str, int], pictures: int) -> None:
     random = np.random.default_rng(number)
-    for split, long, images in (("train", "training", train_images(number)), ("test", "test", test_images(number))):
+    shown = ("train", "training", train_images(number, pictures)), ("test", "test", test_images(number))
+    for split, long, images in shown:
         place = folder / f"{long}_split" / f"{long}_images"
         place.mkdir(parents=True)
         for row, image in enumerate(images, 1):
@@ -61,7 +64,7 @@ def _subject(folder: Path, number: int, sizes: dict[str, int]) -> None:
     for kind, names in CLASSES.items():
         np.save(folder / "roi_masks" / f"mapping_{kind}.npy", dict(enumerate(names)))  # type: ignore[arg-type]
     for short, size in sizes.items():
-        values = random.standard_normal((TRAIN, size)).astype(np.float32)
+        values = random.standard_normal((pictures, size)).astype(np.float32)
         np.save(folder / "training_split/training_fmri" / f"{short}_training_fmri.npy", values)
         _masks(folder, short, vertices(folder.name, short))
     if number == 1:  # the organisers' script writes them; the packs that were shared often lack them

@@ -1,5 +1,7 @@
 """The challenge space: which vertices of fsaverage the columns of the responses are, and in which regions they lie."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,11 @@ REGIONS = tuple(name for names in LABELS.values() for name in names)
 def vertex_space(folder: Path, trust_pickle: bool) -> Space:
     """The vertices of one subject, left hemisphere first.
 
-    Columns: `hemisphere`, `vertex` (of fsaverage, so that subjects 6 and 8 simply lack those without data), one per
-    class of regions (`prf-visualrois`, ..., `streams`) with the region's name or "", `roi`, which is the anatomical
-    stream, and `noise_ceiling` where the challenge's files of it are here: the share of the variance of the averaged
-    responses to the withheld pictures that is signal.
+    Columns: `hemisphere`, `vertex` (of fsaverage, so that subjects 6 and 8 simply lack those without data), `x y z` (on
+    the spheres of both hemispheres side by side, as `data.meshes.on_spheres` gives them), one per class of regions
+    (`prf-visualrois`, ..., `streams`) with the region's name or "", `roi`, which is the anatomical stream, and
+    `noise_ceiling` where the challenge's files of it are here: the share of the variance of the averaged responses to
+    the withheld pictures that is signal.
 
     Args:
         folder: of the subject.
@@ -48,9 +51,11 @@ def vertex_space(folder: Path, trust_pickle: bool) -> Space:
         LayoutError: a mask does not have the shape of the others, or labels without a name.
     """
     names = {kind: _names(folder, kind, trust_pickle) for kind in LABELS}
-    sides = [_side(folder, side, names) for side in HEMISPHERES]
-    table = pd.concat(sides, ignore_index=True)
-    return Space(MESH, table.assign(roi=table["streams"]), MESH)
+    where = {side: vertices_of(folder, side) for side in HEMISPHERES}
+    space = Space.vertices(MESH, where["left"], where["right"], MESH)
+    sides = [_labels(folder, side, len(vertices), names) for side, vertices in where.items()]
+    table = pd.concat([space.targets, pd.concat(sides, ignore_index=True)], axis=1)
+    return replace(space, targets=table.assign(roi=table["streams"]))
 
 
 def vertices_of(folder: Path, side: str) -> NDArray[np.int64]:
@@ -66,14 +71,16 @@ def vertices_of(folder: Path, side: str) -> NDArray[np.int64]:
     return np.flatnonzero(mask)
 
 
-def _side(folder: Path, side: str, names: dict[str, dict[int, str]]) -> pd.DataFrame:
-    masks, short = folder / "roi_masks", HEMISPHERES[side]
-    table = pd.DataFrame({"hemisphere": side, "vertex": vertices_of(folder, side)})
+def _labels(folder: Path, side: str, size: int, names: Mapping[str, dict[int, str]]) -> pd.DataFrame:
+    """The regions of one hemisphere's vertices, and their noise ceiling where it is here."""
+    short = HEMISPHERES[side]
+    columns: dict[str, NDArray[np.object_]] = {}
     for kind, labels in names.items():
-        path = require(masks / f"{short}.{kind}_challenge_space.npy")
-        table[kind] = _labelled(read_array(path), labels, len(table), path)
+        path = require(folder / "roi_masks" / f"{short}.{kind}_challenge_space.npy")
+        columns[kind] = _labelled(read_array(path), labels, size, path)
     ceiling = folder / "test_split" / "noise_ceiling" / f"{short}_noise_ceiling.npy"
-    return table.assign(noise_ceiling=_shares(ceiling, len(table))) if ceiling.exists() else table
+    table = pd.DataFrame(columns)
+    return table.assign(noise_ceiling=_shares(ceiling, size)) if ceiling.exists() else table
 
 
 def _labelled(mask: NDArray[Any], labels: dict[int, str], size: int, path: Path) -> NDArray[np.object_]:

@@ -131,7 +131,7 @@ class SurfaceTargets(Targets):
         return np.ones(sum(self.sizes), dtype=bool)
 
     def bare(self, chosen: Index) -> Space:
-        """With the columns `hemisphere` and `vertex`."""
+        """With the columns `hemisphere` and `vertex`, and on fsaverage `x y z` on the spheres."""
         return Space.vertices(self.name, *self.sides(chosen), mesh=self.mesh)
 
     def places(self, chosen: Index) -> list[Place]:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from fusiform.plots.meshes import HEMISPHERES, MESH, MESHES, VERTICES, Mesh, halved, mesh_of, sphere_of
+from fusiform.data import Space
+from fusiform.data.meshes import HEMISPHERES, MESH, MESHES, VERTICES, Mesh, halved, mesh_of, on_spheres, sphere_of
+from fusiform.datasets.simulated.cortex import places
+from fusiform.errors import DataError
 
 LEVELS = (12, 42, 162, 642, 2562, 10242, 40962, 163842)  # vertices of icosahedra
 ROUNDED = 0.01  # mm; nilearn's places are off the sphere by as much
@@ -68,3 +71,49 @@ def test_what_is_halved_stays_as_it_was():
     halved(whole)
     np.testing.assert_array_equal(whole.points, points)
     np.testing.assert_array_equal(whole.faces, faces)
+
+
+@pytest.mark.parametrize("mesh", [MESH, "fsaverage6", "fsaverage", "fsaverage7"])
+def test_nested_vertices_lie_where_nilearn_has_them(mesh):
+    """On spheres that stand side by side, 240 mm apart."""
+    vertices = np.random.default_rng(0).permutation(VERTICES)[:500]
+    space = Space.vertices("some", vertices, vertices[:99], mesh)
+    wanted = mesh_of("sphere", "left").points[np.concatenate([vertices, vertices[:99]])]
+    wanted = wanted + np.repeat([[-120.0, 0, 0], [120.0, 0, 0]], [500, 99], axis=0)
+    np.testing.assert_allclose(space.coordinates(), wanted, atol=1e-9)
+
+
+def test_the_simulated_cortex_stands_there_too():
+    table = places()
+    found = on_spheres(MESH, table["hemisphere"], table["vertex"])
+    for axis in "xyz":
+        np.testing.assert_allclose(found[axis], table[axis], atol=ROUNDED)
+
+
+def test_no_two_vertices_of_a_finest_mesh_coincide():
+    whole = np.arange(MESHES["fsaverage"])
+    points = Space.vertices("all", whole, whole, "fsaverage").coordinates()
+    assert KDTree(points).query(points, k=2)[0][:, 1].min() > 0.5  # mm
+
+
+@pytest.mark.parametrize("mesh", [None, "subj01-native"])
+def test_vertices_of_other_meshes_have_no_place(mesh):
+    space = Space.vertices("native", [0, 1], [2], mesh)
+    assert set(space.targets) == {"hemisphere", "vertex"}
+    with pytest.raises(
+        DataError, match=r"'native' has no column 'x'; wanted x, y and z in mm, which vertices of an fs"
+    ):
+        space.coordinates()
+
+
+@pytest.mark.parametrize("strange", [-1, 10242])
+def test_a_vertex_that_the_mesh_lacks_has_no_place(strange):
+    assert on_spheres(MESH, ["left", "left"], [0, strange]) == {}
+    assert on_spheres(MESH, ["left", "both"], [0, 1]) == {}
+    assert all(len(places) == 0 for places in on_spheres(MESH, [], []).values())
+
+
+def test_places_are_not_shared():
+    """Whoever moves them moves nobody else's."""
+    on_spheres(MESH, ["left"], [3])["x"][:] = 0
+    assert on_spheres(MESH, ["left"], [3])["x"] == pytest.approx(sphere_of(MESH)[3, 0] - 120)
