@@ -154,6 +154,8 @@ def extract(
     on_error: str = "stop",
     store: str | None = None,
     verify: bool = False,
+    image_size: int | None = None,
+    normalise: str | None = None,
     i_have_agreed: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
@@ -193,6 +195,10 @@ def extract(
         folder of the feature store, or an address such as s3://bucket/features (default: features in the cache folder)
     verify
         compare what is stored with its checksums first, and extract again what is damaged
+    image_size
+        pixels, of the side to which pictures are resized for a class of your own that does not say it (default: 224)
+    normalise
+        imagenet, clip or none: statistics that its pictures are normalised by (default: imagenet)
     i_have_agreed
         you have agreed to the terms of data that are read from an address
     dataset_args
@@ -219,6 +225,8 @@ def extract(
         on_error=on_error,
         store=store,
         verify=verify,
+        image_size=image_size,
+        normalise=normalise,
         dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
     )

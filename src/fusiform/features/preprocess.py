@@ -45,6 +45,8 @@ class Picture:
             raise SettingsError(f"unknown normalise {self.normalise!r}; there are: {', '.join(_STATISTICS)}")
         if self.resample not in _METHODS:
             raise SettingsError(f"unknown resample {self.resample!r}; there are: {', '.join(_METHODS)}")
+        if self.size is not None and self.size < 1:
+            raise SettingsError(f"the size of pictures is {self.size}; wanted pixels, 1 or more")
         if not self.colour and self.normalise != "none":
             raise SettingsError(f"{self.normalise!r} normalises three colours; a grey picture wants normalise='none'")
 
@@ -53,9 +55,13 @@ class Picture:
         picture = picture.convert("RGB" if self.colour else "L")
         if self.size is not None:
             picture = picture.resize((self.size, self.size), _METHODS[self.resample])
-        values = np.asarray(picture, dtype=np.float32).reshape(picture.height, picture.width, -1) / 255
-        mean, deviation = np.array(_STATISTICS[self.normalise], dtype=np.float32)[:, : values.shape[2]]
-        return torch.from_numpy(np.ascontiguousarray(((values - mean) / deviation).transpose(2, 0, 1)))
+        pixels = np.asarray(picture).reshape(picture.height, picture.width, -1)
+        values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")  # an innermost axis of 3 would be slow
+        mean, deviation = np.array(_STATISTICS[self.normalise], dtype=np.float32)[:, : len(values), None, None]
+        values /= 255
+        values -= mean
+        values /= deviation
+        return torch.from_numpy(values)
 
 
 def describe(preprocess: Preprocess) -> Any:

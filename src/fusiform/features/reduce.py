@@ -111,7 +111,10 @@ def _pool_layer(layer: str, value: Tensor, size: tuple[int, int]) -> Tensor:
     if not grid:
         return value
     if len(grid) != 2 or grid[0] < size[0] or grid[1] < size[1]:
-        raise SettingsError(f"cannot pool layer {layer!r} with the grid {grid} to {size}; wanted a larger one, [H, W]")
+        other = f", such as pool:{min(grid[0], size[0])}x{min(grid[1], size[1])}," if len(grid) == 2 else ""
+        raise SettingsError(
+            f"cannot pool layer {layer!r} with the grid {grid} to {size}; give a smaller pool{other} or other layers"
+        )
     return functional.adaptive_avg_pool2d(value, size)
 
 

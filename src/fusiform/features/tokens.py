@@ -57,7 +57,7 @@ class Backbone(Protocol):
     kind: Kind
 
     def preprocess(self, stimulus: Any) -> Tensor:
-        """One stimulus, as loaded, to one item of a batch."""
+        """One stimulus, as loaded, to one item of a batch. Of pictures, several threads may ask at once."""
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """A batch [B, ...] to its tokens, every layer in one pass."""
@@ -105,10 +105,12 @@ def as_backbone(
         settings: of the object, such as `{"window": 8}`: whatever changes its numbers beyond the weights.
 
     Raises:
-        SettingsError: there is no `get_tokens`, or no way from a stimulus to a tensor.
+        SettingsError: there is no `get_tokens`, no way from a stimulus to a tensor, or settings that are no mapping.
     """
     if not callable(getattr(object, "get_tokens", None)):
         raise SettingsError(f"{name!r} ({type(object).__name__}) has no method get_tokens(x); see fusiform's Backbone")
+    if not isinstance(settings or {}, Mapping):
+        raise SettingsError(f"settings of {name!r} are {settings!r}; wanted a mapping, such as {{'window': 8}}")
     return _Adapter(object, name, kind, _preprocess(object, name, kind, preprocess), settings or {})
 
 
@@ -156,7 +158,7 @@ def hook_layers(
     return _Adapter(hooks, name, kind, _preprocess(hooks, name, kind, preprocess), settings)
 
 
-def load_backbone(name: str, **arguments: Any) -> Backbone:
+def load_backbone(name: str, *, picture: Picture | None = None, **arguments: Any) -> Backbone:
     """A backbone by name.
 
     - `"pixels"`: a registered one;
@@ -169,11 +171,12 @@ def load_backbone(name: str, **arguments: Any) -> Backbone:
 
     Args:
         name: of it.
+        picture: how pictures are made ready for a class that does not say so itself (default: `Picture()`).
         arguments: handed to its constructor.
 
     Raises:
         UnknownNameError: nothing has that name.
-        SettingsError: it does not take these arguments.
+        SettingsError: it does not take these arguments, or prepares pictures itself.
     """
     kind, given = _find(name)
     try:
@@ -182,9 +185,14 @@ def load_backbone(name: str, **arguments: Any) -> Backbone:
         if isinstance(reason, FusiformError):
             raise
         raise SettingsError(f"backbone {name!r} cannot be made with {arguments} ({reason})") from reason
+    if picture is not None and hasattr(backbone, "preprocess"):
+        raise SettingsError(
+            f"backbone {name!r} says itself how pictures are made ready; leave out --image-size and --normalise"
+        )
     if isinstance(backbone, Backbone):
         return backbone
-    return as_backbone(backbone, name=getattr(backbone, "name", name), settings={"arguments": arguments})
+    called = getattr(backbone, "name", name)
+    return as_backbone(backbone, name=called, preprocess=picture, settings={"arguments": arguments})
 
 
 def _find(name: str) -> tuple[Any, tuple[str, ...]]:

@@ -41,6 +41,8 @@ def encode(
     gap: int = 5,
     seed: int = 0,
     device: str = "auto",
+    image_size: int | None = None,
+    normalise: str | None = None,
     i_have_agreed: bool = False,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
@@ -93,6 +95,10 @@ def encode(
         of the shuffled control
     device
         auto, cpu, cuda, cuda:1
+    image_size
+        pixels, of the side to which pictures are resized for a class of your own that does not say it (default: 224)
+    normalise
+        imagenet, clip or none: statistics that its pictures are normalised by (default: imagenet)
     i_have_agreed
         you have agreed to the terms of data that are read from an address
     dataset_args
@@ -121,6 +127,8 @@ def encode(
         window=window,
         average=not single_trials,
         device=device,
+        image_size=image_size,
+        normalise=normalise,
         dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
     )

@@ -30,7 +30,7 @@ def encoding_sections(summary: Mapping[str, Any], result: Evaluation, scores: Sc
     )
     where = Section(
         "Prediction of held-out responses",
-        [_over(scores), f"Responses out of place (a control): mean r = {summary['controls']['shuffled_r']:.3f}."],
+        [_over(scores), _control(summary["controls"]["shuffled_r"])],
         _tiles(summary["scores"]),
         [*_where(scores), *_against_ceiling(scores)],
     )
@@ -84,9 +84,16 @@ def _tiles(numbers: Mapping[str, Any]) -> dict[str, float | int | str]:
 
 def _over(scores: Scores) -> str:
     if scores.ceiling is None:
-        return f"Means are over all {len(scores.values):,} targets; no stimulus was repeated, so no ceiling is known."
+        return (
+            f"Means are over all {len(scores.values):,} targets; no stimulus is repeated and no ceiling was published, "
+            "so none is known."
+        )
     count = int(reliable(scores).sum())
     return f"Means are over the {count:,} of {len(scores.values):,} targets whose r-ceiling is above .3."
+
+
+def _control(r: float | None) -> str:
+    return f"Responses out of place (a control): mean r = {'unknown' if r is None else format(r, '.3f')}."
 
 
 def _reliable_mean(scores: Scores, layer: Scores) -> float:

@@ -26,12 +26,14 @@ from fusiform.scores import ncsnr, r_ceiling
 __all__ = [
     "Material",
     "averaged",
+    "backbone_of",
     "ceiling_of",
     "describe",
     "folds_of",
     "inner_folds",
     "material",
     "one_thread",
+    "published_ceiling",
     "regressor",
     "repeated_stimuli",
     "shapes_of",
@@ -78,6 +80,8 @@ def material(
     window: float | None,
     average: bool,
     device: str,
+    image_size: int | None,
+    normalise: str | None,
     dataset_args: Mapping[str, Any] | None,
     backbone_args: Mapping[str, Any] | None,
 ) -> Material:
@@ -88,7 +92,8 @@ def material(
         trials = source.responses(subject, part=part, rois=rois)
         _check_usable(trials, subject)
         stimuli = _shown(source.stimuli(part), trials)
-        features = _features(stimuli, backbone, layers, reduce, device, backbone_args)
+        network = backbone_of(backbone, image_size, normalise, backbone_args)
+        features = _features(stimuli, network, layers, reduce, device)
     features = features.hemodynamic() if hemodynamic else features
     pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
     return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part, pairs.space))
@@ -147,6 +152,8 @@ def describe(
     on_error: str = "stop",
     store: Path | str | None = None,
     verify: bool = False,
+    image_size: int | None = None,
+    normalise: str | None = None,
     dataset_args: Mapping[str, Any] | None = None,
     backbone_args: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -158,7 +165,6 @@ def describe(
     """
     from fusiform.features.extract import extract
     from fusiform.features.store import FeatureStore
-    from fusiform.features.tokens import load_backbone
 
     place = FeatureStore(store or store_folder())
     with looking_in(root, dataset), warnings.catch_warnings():
@@ -166,7 +172,7 @@ def describe(
         warnings.filterwarnings("ignore", "\\d+ of \\d+ stimuli were skipped", UserWarning)  # the result says so
         found = extract(
             stimuli,
-            load_backbone(backbone, **(backbone_args or {})),
+            backbone_of(backbone, image_size, normalise, backbone_args),
             place,
             layers=layers,
             reduce=reduce,
@@ -182,6 +188,18 @@ def describe(
         )
     skipped = {"skipped": dict(found.skipped)} if found.skipped else {}
     return {"store": place.address, "rows": len(found), "layers": shapes_of(found), **skipped}
+
+
+def backbone_of(
+    name: str, image_size: int | None, normalise: str | None, backbone_args: Mapping[str, Any] | None
+) -> Any:
+    """A backbone by name; a size of pictures and statistics are for a class that does not say how it wants them."""
+    from fusiform.features.preprocess import Picture
+    from fusiform.features.tokens import load_backbone
+
+    told: dict[str, Any] = {"size": image_size, "normalise": normalise}
+    told = {key: value for key, value in told.items() if value is not None}
+    return load_backbone(name, picture=Picture(**told) if told else None, **(backbone_args or {}))
 
 
 def shapes_of(features: Features) -> dict[str, list[int]]:
@@ -259,9 +277,10 @@ def folds_of(pairs: Pairs, folds: int, gap: int) -> list[Split]:
 
 
 def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] | None:
-    """[V] largest attainable r on the tested samples, or None where nothing was repeated.
+    """[V] largest attainable r on the tested samples, or None where nothing is known of it.
 
-    Uses the ncsnr that comes with the space, else estimates it from the repeats.
+    Uses the ncsnr that comes with the space, else estimates it from the repeats, else takes what was published with the
+    data (`published_ceiling`).
 
     Args:
         trials: single trials.
@@ -272,7 +291,19 @@ def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] |
         return r_ceiling(trials.space.column("ncsnr"), repeats)
     shown = trials.samples[["stimulus", "time"] if trials.timed else ["stimulus"]]
     moment = shown.groupby(list(shown.columns), sort=False).ngroup()
-    return r_ceiling(ncsnr(np.asarray(trials.values), moment), repeats) if moment.duplicated().any() else None
+    if moment.duplicated().any():
+        return r_ceiling(ncsnr(np.asarray(trials.values), moment), repeats)
+    return published_ceiling(trials.space)
+
+
+def published_ceiling(space: Space) -> NDArray[np.float64] | None:
+    """[V] root of the noise ceilings, shares of variance, that came with the data; None where a target has none.
+
+    Those of a challenge are of its own test samples. Held-out samples that average as many repeats share them; where
+    some average fewer, the true ceiling is a little lower.
+    """
+    shares = space.targets.get("noise_ceiling")  # NaN where the file of a hemisphere is not here
+    return None if shares is None or shares.isna().any() else np.sqrt(shares.to_numpy(np.float64))
 
 
 def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:
@@ -282,17 +313,10 @@ def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:
 
 
 def _features(
-    stimuli: Stimuli,
-    backbone: str,
-    layers: Sequence[str] | None,
-    reduce: str | None,
-    device: str,
-    backbone_args: Mapping[str, Any] | None,
+    stimuli: Stimuli, backbone: Any, layers: Sequence[str] | None, reduce: str | None, device: str
 ) -> Features:
     from fusiform.features.extract import extract
     from fusiform.features.store import FeatureStore
-    from fusiform.features.tokens import load_backbone
 
-    net = load_backbone(backbone, **(backbone_args or {}))
     store = FeatureStore(store_folder())
-    return extract(stimuli, net, store, layers=layers, reduce=reduce, device=device, progress=True)
+    return extract(stimuli, backbone, store, layers=layers, reduce=reduce, device=device, progress=True)

@@ -16,7 +16,7 @@ from fusiform.errors import FusiformError
 from fusiform.plots.charts import gallery, histogram
 from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
-from fusiform.recipes.steps import averaged, ceiling_of
+from fusiform.recipes.steps import averaged, ceiling_of, published_ceiling
 
 __all__ = ["data", "pictures"]
 
@@ -96,9 +96,8 @@ def _ceiling(responses: Responses) -> Finding:
 
 def ceiling(responses: Responses) -> Ceiling:
     """From the published noise ceiling or ncsnr where the space has one, else from the agreement of repeats."""
-    shares = responses.space.targets.get("noise_ceiling")  # of variance; NaN where a hemisphere's file is not here
-    if shares is not None and shares.notna().all():
-        return Ceiling(np.sqrt(shares.to_numpy(np.float64)), "from the noise ceiling that was published with the data")
+    if (shared := published_ceiling(responses.space)) is not None:
+        return Ceiling(shared, "from the noise ceiling that was published with the data")
     try:
         found = ceiling_of(responses, averaged(responses).samples)
     except FusiformError as reason:  # such as one repeated stimulus only
