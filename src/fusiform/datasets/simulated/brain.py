@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.datasets.simulated.plant import CHANNELS
+from fusiform.datasets.simulated.plant import CHANNELS, SECOND
 from fusiform.datasets.simulated.seeds import stream
 
 __all__ = ["NONLINEARITIES", "Nonlinearity", "Tokens", "noise", "read_tokens", "signals"]
@@ -69,23 +69,43 @@ def signals(tokens: Tokens, reference: int, truth: pd.DataFrame, nonlinearity: N
         tokens: of K reference pictures and then N pictures. Signals have zero mean and unit variance over the
             reference, so that the answer to a picture does not depend on which others are shown.
         reference: K.
-        truth: V rows, as `plant` gives them.
+        truth: V rows, as `plant` gives them. Where a second layer is read, the signal is the sum of what both layers
+            drive, each of unit variance, by their shares.
         nonlinearity: `"tanh"`, `"square"` (of the positive part), `"mixed"` (vertices of even number have the first,
             the others the second), or `"none"`.
 
     Returns:
         [N, V].
     """
+    values = _drive(tokens, reference, truth, "layer_index", CHANNELS)
+    if "second_index" in truth:
+        mixed = np.flatnonzero(truth["second_index"] >= 0)
+        second = _drive(tokens, reference, truth.iloc[mixed], "second_index", SECOND)
+        share = truth["second_share"].to_numpy(np.float32)[mixed]
+        values[:, mixed] = _standardise((1 - share) * values[:, mixed] + share * second, reference)
+    return _bend(values, truth["vertex"].to_numpy() % 2 == 0, nonlinearity, reference)[reference:]
+
+
+def _drive(tokens: Tokens, reference: int, truth: pd.DataFrame, layers: str, channels: list[str]) -> Floats:
+    """What vertices read of one layer each, [K + N, V], of zero mean and unit variance over the reference.
+
+    Args:
+        tokens: of the reference and then of the pictures.
+        reference: K.
+        truth: V rows.
+        layers: its column with the number of the layer.
+        channels: its columns with the weights of the channels.
+    """
     values = np.empty((tokens.local.shape[1], len(truth)), np.float32)
-    for layer in truth["layer_index"].unique():
-        rows = np.flatnonzero(truth["layer_index"] == layer)
+    for layer in truth[layers].unique():
+        rows = np.flatnonzero(truth[layers] == layer)
         some = truth.iloc[rows]
-        weights, scale = some[CHANNELS].to_numpy(np.float32), some["scale"].to_numpy(np.float32)
+        weights, scale = some[channels].to_numpy(np.float32), some["scale"].to_numpy(np.float32)
         readout = (weights[:, :, None] * _fields(some)[:, None]).reshape(len(some), -1)  # [V of this layer, 1024]
         local = _standardise(tokens.local[layer] @ readout.T, reference)
         wide = _standardise(tokens.global_[layer] @ weights.T, reference)
         values[:, rows] = _standardise((1 - scale) * local + scale * wide, reference)
-    return _bend(values, truth["vertex"].to_numpy() % 2 == 0, nonlinearity, reference)[reference:]
+    return values
 
 
 def _fields(truth: pd.DataFrame) -> Floats:

@@ -16,12 +16,15 @@ from fusiform.errors import SettingsError
 
 __all__ = ["Simulated"]
 
+FRACTIONS = ("ncsnr", "mixtures")  # arguments that need not be whole
+
 
 class Simulated(Sampled):
     """Brains with a planted truth: they need no files, and everything about them is known.
 
     The part `images` shows drawn pictures to vertices of fsaverage5; each reads one layer of the planted network
     (`fusiform.nets.planted`) of as many layers and the same seed: at one place or all over, a mixture of its channels.
+    With `mixtures` some vertices read two layers.
     The part `movie` plays films to parcels that follow their audio, video and text.
 
     The same arguments give the same numbers. More pictures, vertices, repeats, runs, parcels or subjects do not change
@@ -38,13 +41,15 @@ class Simulated(Sampled):
             or `"mixed"` (vertices of even number have the second, the others the third).
         layers: of the planted network.
         patches: functional patches of cortex, about.
+        mixtures: share of the patches, those that carry an image direction aside, whose vertices read a second layer
+            too, through other channels: what no model with one layer, or one mixture of channels, can be.
         runs: of films; of every eight, six are for training, one for validation, one for the test.
         trs: volumes of a run, give or take a twentieth; the TR is 1.49 s.
         parcels: of both hemispheres.
         seed: of everything.
 
     Raises:
-        SettingsError: a number is too small or too large.
+        SettingsError: a number is too small or too large, or there are mixtures of one layer.
         UnknownNameError: no such nonlinearity.
     """
 
@@ -67,6 +72,7 @@ class Simulated(Sampled):
         nonlinearity: Nonlinearity = "none",
         layers: int = 6,
         patches: int = 72,
+        mixtures: float = 0.0,
         runs: int = 16,
         trs: int = 400,
         parcels: int = 300,
@@ -80,13 +86,16 @@ class Simulated(Sampled):
         _check("ncsnr", ncsnr, 0, np.inf)
         _check("layers", layers, 1, 24)
         _check("patches", patches, 2 * layers, 2 * VERTICES // 20)
+        _check("mixtures", mixtures, 0, 1)
+        if mixtures and layers == 1:
+            raise SettingsError(f"mixtures is {mixtures} and layers is 1; wanted two layers or more to mix")
         _check("runs", runs, 8, 99)
         _check("trs", trs, 20, 10_000)
         _check("parcels", parcels, 2, 2 * VERTICES)
         _check("seed", seed, 0, 2**32)
         self.subjects = tuple(f"sim{number:02}" for number in range(1, subjects + 1))
         self._parts: dict[str, Gallery | Cinema] = {
-            "images": Gallery(pictures, vertices, repeats, ncsnr, nonlinearity, layers, patches, seed),
+            "images": Gallery(pictures, vertices, repeats, ncsnr, nonlinearity, layers, patches, mixtures, seed),
             "movie": Cinema(runs, trs, parcels, ncsnr, seed),
         }
 
@@ -146,9 +155,9 @@ def _targets(part: Gallery | Cinema, rois: Sequence[str] | None) -> NDArray[np.i
 
 
 def _check(name: str, value: object, least: float, most: float) -> None:
-    """Refuse what is no number from `least` to `most`; all but `ncsnr` are whole."""
-    kinds = (int, float) if name == "ncsnr" else (int,)
+    """Refuse what is no number from `least` to `most`; all but `ncsnr` and `mixtures` are whole."""
+    kinds = (int, float) if name in FRACTIONS else (int,)
     if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
         return
-    whole = "a number" if name == "ncsnr" else "a whole number"
+    whole = "a number" if name in FRACTIONS else "a whole number"
     raise SettingsError(f"{name} is {value!r}; wanted {whole} from {least:,} to {most:,}")

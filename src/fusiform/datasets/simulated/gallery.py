@@ -12,7 +12,7 @@ from fusiform.data import Space, Stimuli
 from fusiform.datasets.simulated.brain import Nonlinearity, Tokens, noise, read_tokens, signals
 from fusiform.datasets.simulated.cortex import MESH, mix, places, spread
 from fusiform.datasets.simulated.pictures import paint
-from fusiform.datasets.simulated.plant import plant, plant_patches
+from fusiform.datasets.simulated.plant import mix_layers, plant, plant_patches
 from fusiform.datasets.simulated.scenes import Scene, scene
 from fusiform.datasets.simulated.seeds import stream
 
@@ -32,6 +32,7 @@ class Gallery:
     nonlinearity: Nonlinearity
     layers: int
     patches: int
+    mixtures: float
     seed: int
 
     rois = ("posterior", "middle", "anterior")
@@ -78,7 +79,8 @@ class Gallery:
     def _patches(self) -> pd.DataFrame:
         scenes = [scene(stream(self.seed, "reference", number)) for number in range(REFERENCE)]
         amounts = pd.DataFrame([one.amounts() for one in scenes])
-        return plant_patches(self.seed, self.layers, self.patches, self._tokens.global_[:, :REFERENCE], amounts)
+        table = plant_patches(self.seed, self.layers, self.patches, self._tokens.global_[:, :REFERENCE], amounts)
+        return mix_layers(self.seed, self.layers, table, self.mixtures) if self.mixtures else table
 
     def _load(self, id: str) -> Image.Image:
         return Image.fromarray(_draw(self.seed, REFERENCE + int(id.removeprefix(_PREFIX))))

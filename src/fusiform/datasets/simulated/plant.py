@@ -6,6 +6,8 @@
 - Every band is cut into patches with wavy borders. The vertices of a patch read the same mixture of channels, up to a
   jitter, at the same scale; patches of deeper layers are more often global.
 - Some patches carry an image direction: theirs is the mixture that follows it best.
+- Where mixtures are asked for, a share of the other patches read a second layer too, at the same place and scale,
+  through channels of its own.
 - Subjects share the patches' mixtures and the large maps; the small waves, the jitter and the noise are their own.
 
 Lengths on the sphere are in its radii.
@@ -18,13 +20,15 @@ from numpy.typing import NDArray
 from fusiform.datasets.simulated.cortex import VERTICES, locations, places, quality, smooth_map, sphere
 from fusiform.datasets.simulated.seeds import stream
 
-__all__ = ["CHANNELS", "plant", "plant_patches"]
+__all__ = ["CHANNELS", "SECOND", "mix_layers", "plant", "plant_patches"]
 
 CHANNELS = [f"channel{number}" for number in range(16)]  # columns of the channel weights
+SECOND = [f"second_channel{number}" for number in range(16)]  # those of the second layer, where there are mixtures
 LOCAL, GLOBAL = 0.1, 0.9  # scale: the share of the global tokens
 JITTER = 0.3  # of a vertex's channel weights, in standard deviations of its patch's
 POLAR = np.deg2rad(80)  # largest polar angle, from the horizontal
 NEAR, FAR = 0.1, 0.85  # eccentricity; the picture ends at 1
+LEAST, MOST = 0.25, 0.45  # share of the second layer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,25 +95,53 @@ def _carriers(followed: Floats, layer: Ints, free: NDArray[np.bool_]) -> dict[in
     return carried
 
 
+def mix_layers(seed: int, layers: int, patches: pd.DataFrame, mixtures: float) -> pd.DataFrame:
+    """Give a share of the patches a second layer, any of the others; those that carry an image direction keep one.
+
+    Args:
+        seed: of the dataset.
+        layers: number of layers, at least two.
+        patches: as `plant_patches` gives them.
+        mixtures: share of the patches without a direction, from 0 to 1; those of a smaller share are among them.
+
+    Returns:
+        The patches with `second_index` (-1 where there is none), `second_share` (of the signal, .25 to .45, or 0) and
+        the second layer's channel weights.
+    """
+    random = stream(seed, "mixtures")
+    away, shares = random.integers(1, layers, len(patches)), random.uniform(LEAST, MOST, len(patches))
+    weights = _unit(random.standard_normal((len(patches), len(SECOND))))
+    plain = np.flatnonzero(patches["direction"] == "")
+    mixed = np.isin(np.arange(len(patches)), random.permutation(plain)[: round(mixtures * len(plain))])
+    table = patches.assign(
+        second_index=np.where(mixed, (patches["layer_index"] + away) % layers, -1),
+        second_share=np.where(mixed, shares, 0.0),
+    )
+    return table.assign(**dict(zip(SECOND, np.where(mixed, weights.T, 0.0), strict=True)))
+
+
 def plant(seed: int, subject: int, patches: pd.DataFrame, ncsnr: float) -> pd.DataFrame:
     """The truth of one subject at every vertex of the mesh, left hemisphere first.
 
     Args:
         seed: of the dataset.
         subject: its number.
-        patches: as `plant_patches` gives them.
+        patches: as `plant_patches` or `mix_layers` gives them.
         ncsnr: median over vertices of the signal's over the noise's standard deviation.
 
     Returns:
         20,484 rows: `hemisphere`, `vertex`, `layer`, `layer_index`, `x`, `y` (centre of the receptive field in the
         picture, in [-1, 1], x to the right, y downwards), `scale` (0 local, 1 global), `ncsnr`, `patch`, `direction`,
-        `direction_r` and the channel weights `channel0`, ... of unit length.
+        `direction_r` and the channel weights `channel0`, ... of unit length. After `mix_layers` also `layer_share` and
+        `second_share` of the signal, which sum to one, `second_layer` (or `""`), `second_index` and its channel weights
+        `second_channel0`, ...; `layer` is then the one with the larger share.
     """
     own = stream(seed, "brain", subject)
     patch, x, y = _maps(stream(seed, "maps"), own, patches)
     planted = patches.iloc[patch].reset_index(drop=True)
-    jitter = JITTER / np.sqrt(len(CHANNELS)) * own.standard_normal((len(planted), len(CHANNELS)))
-    planted[CHANNELS] = _unit(planted[CHANNELS].to_numpy() + jitter)
+    planted[CHANNELS] = _jittered(own, planted[CHANNELS].to_numpy())
+    if "second_index" in planted:
+        planted = _with_second(stream(seed, "mixtures", subject + 1), planted)
     return places()[["hemisphere", "vertex"]].assign(
         layer=[f"conv{index + 1}" for index in planted["layer_index"]],
         x=x,
@@ -117,6 +149,21 @@ def plant(seed: int, subject: int, patches: pd.DataFrame, ncsnr: float) -> pd.Da
         patch=patch,
         ncsnr=quality(own, ncsnr),
         **planted,
+    )
+
+
+def _jittered(random: np.random.Generator, weights: Floats) -> Floats:
+    """Unit weights near those of the patch, [V, 16]."""
+    return _unit(weights + JITTER / np.sqrt(weights.shape[1]) * random.standard_normal(weights.shape))
+
+
+def _with_second(random: np.random.Generator, planted: pd.DataFrame) -> pd.DataFrame:
+    """The second layer of every vertex by name, and how much of the signal each of both is."""
+    mixed = planted["second_share"].to_numpy() > 0
+    weights = np.where(mixed[:, None], _jittered(random, planted[SECOND].to_numpy()), 0.0)
+    names = [f"conv{index + 1}" if index >= 0 else "" for index in planted["second_index"]]
+    return planted.assign(
+        layer_share=1 - planted["second_share"], second_layer=names, **dict(zip(SECOND, weights.T, strict=True))
     )
 
 

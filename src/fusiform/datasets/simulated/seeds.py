@@ -10,7 +10,9 @@ import numpy as np
 __all__ = ["Purpose", "stream"]
 
 # The order is part of the numbers: add new ones at the end
-Purpose = Literal["picture", "reference", "patches", "maps", "brain", "noise", "film", "parcels", "viewer", "hum"]
+Purpose = Literal[
+    "picture", "reference", "patches", "maps", "brain", "noise", "film", "parcels", "viewer", "hum", "mixtures"
+]
 _NUMBERS = {purpose: number for number, purpose in enumerate(get_args(Purpose))}
 
 
