@@ -1,6 +1,8 @@
 """One pass over stimuli: batches, order, layers, reductions, errors."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fusiform.data import Features, Stimuli
+from fusiform.data import Features, Kind, Recording, Stimuli
 from fusiform.errors import DataError, SettingsError, UnknownNameError
 from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
+from fusiform.features.forward import Forward
 from fusiform.features.preprocess import Picture
+from fusiform.features.time.windows import Piece
 from fusiform.features.tokens import Backbone, Tokens, as_backbone
 
 Pictures = Callable[[int], Stimuli]
@@ -50,7 +54,7 @@ class TestBatches:
         stimuli = pictures(7)
         counted = Stimuli("toys", "image", stimuli.table, lambda id: loaded.append(id) or stimuli.loader(id))
         extract(counted, backbone, batch_size=3)
-        assert loaded == stimuli.ids
+        assert sorted(loaded) == stimuli.ids
 
     def test_progress_counts_stimuli(self, pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:
         extract(pictures(7), Pixels(4), batch_size=3, progress=True)
@@ -136,6 +140,104 @@ class TestTime:
         np.testing.assert_array_equal(frames[:, 0, 0, 0], np.arange(6))
 
 
+class Cut:
+    """Recordings in pieces of five rows, whose only number is that of the row."""
+
+    name, revision, rate = "cut", "1", 2.0
+    kind: Kind = "recording"
+
+    def __init__(self, broken: str | None = None) -> None:
+        self.broken = broken
+
+    def preprocess(self, stimulus: Any) -> Tensor:
+        raise AssertionError("the pieces are ready")
+
+    def pieces(self, recording: Recording, batch_size: int) -> Iterator[Piece]:
+        numbers = torch.arange(round(recording.duration * self.rate), dtype=torch.float32)
+        for piece in numbers.split(5):
+            if self.broken == f"{recording.duration:g} s" and piece[0] >= 5:
+                raise DataError("the film is torn")
+            yield Piece(piece[None, None], lambda tokens: Tokens({"row": tokens.local["row"][0].T}, {}))
+
+    def get_tokens(self, x: Tensor) -> Tokens:
+        return Tokens({"row": x}, {})
+
+
+class TestPieces:
+    def test_pieces_become_one_recording(self, stories: Stimuli) -> None:
+        features = extract(stories, Cut())
+        np.testing.assert_array_equal(features.arrays["row"], [[row] for row in (*range(20), *range(12))])
+        np.testing.assert_array_equal(features.index["start"], [*np.arange(20) / 2, *np.arange(12) / 2])
+
+    @pytest.mark.parametrize(("broken", "torn", "left"), [("10 s", "long", 12), ("6 s", "short", 20)])
+    def test_of_a_recording_that_breaks_off_nothing_is_left(
+        self, stories: Stimuli, broken: str, torn: str, left: int
+    ) -> None:
+        with pytest.raises(DataError, match=f"stimulus '{torn}' .*torn"):
+            extract(stories, Cut(broken))
+        with pytest.warns(UserWarning, match=f"'{torn}' .DataError: the film is torn"):
+            features = extract(stories, Cut(broken), on_error="skip")
+        np.testing.assert_array_equal(features.arrays["row"], np.arange(left)[:, None])
+        assert torn not in set(features.index["stimulus"])
+
+
+class TestThreads:
+    """Two cores of a busy machine suffice: what is tested is the order of things."""
+
+    @pytest.fixture(autouse=True)
+    def _threads(self) -> Iterator[None]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        yield
+        torch.set_num_threads(before)
+
+    def test_on_a_cpu_nothing_is_loaded_while_the_network_runs(self, pictures: Pictures) -> None:
+        running, caught = threading.Event(), list[str]()
+
+        class Slow(Pixels):
+            def get_tokens(self, x: Tensor) -> Tokens:
+                running.set()
+                time.sleep(0.01)
+                running.clear()
+                return super().get_tokens(x)
+
+        def load(id: str) -> Image.Image:
+            caught.extend([id] * running.is_set())
+            return pictures(12).loader(id)
+
+        watched = Stimuli("toys", "image", pictures(12).table, load)
+        same(extract(watched, Slow(4), batch_size=2), extract(pictures(12), Pixels(4)))
+        assert not caught
+
+    def test_pictures_are_loaded_by_several_threads(self, pictures: Pictures) -> None:
+        together = threading.Barrier(3)  # broken, and an error, where fewer than three load at once
+
+        def load(id: str) -> Image.Image:
+            together.wait(10)
+            return pictures(6).loader(id)
+
+        assert len(extract(Stimuli("toys", "image", pictures(6).table, load), Pixels(4), batch_size=3)) == 6
+
+    def test_other_stimuli_are_loaded_by_one(self, stories: Stimuli) -> None:
+        by: set[int] = set()
+        told = Stimuli(
+            "stories", "recording", stories.table, lambda id: by.add(threading.get_ident()) or stories.loader(id)
+        )
+        extract(told, Words(2.0, None))
+        assert by == {threading.get_ident()}
+
+    def test_what_is_made_ahead_for_a_gpu_is_the_same(
+        self, pictures: Pictures, stories: Stimuli, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = [(pictures(7), backbone), (stories, Words(2.0, None)), (stories, Cut())]
+        wanted = [extract(stimuli, one, batch_size=2) for stimuli, one in calls]
+        monkeypatch.setattr(Forward, "_works_ahead", True)
+        for (stimuli, one), features in zip(calls, wanted, strict=True):
+            same(extract(stimuli, one, batch_size=2), features)
+        with pytest.raises(DataError, match="torn"):
+            extract(stories, Cut("6 s"))
+
+
 class TestErrors:
     def test_a_picture_that_will_not_load_is_named(self, pictures: Pictures) -> None:
         def load(id: str) -> Image.Image:
@@ -175,8 +277,14 @@ class TestErrors:
             extract(pictures(1), Pixels(4), dtype="float8")  # type: ignore[arg-type]
         with pytest.raises(SettingsError, match="batch_size=0"):
             extract(pictures(1), Pixels(4), batch_size=0)
-        with pytest.raises(SettingsError, match=r"shard=\(2, 2\)"):
-            extract(pictures(1), Pixels(4), shard=(2, 2))
+        said = {
+            (2, 2): "2/2, as shards count from 0; give one of 0/2 to 1/2",
+            (1, 1): "give one of 0/1, which",
+            (0, 0): "0/1",
+        }
+        for shard, known in said.items():
+            with pytest.raises(SettingsError, match=f"there is no shard .*{known}"):
+                extract(pictures(1), Pixels(4), shard=shard)
         with pytest.raises(SettingsError, match="needs a store"):
             extract(pictures(1), Pixels(4), shard=(0, 2))
 

@@ -61,7 +61,8 @@ class Stimuli:
         name: of the collection; it enters the key of features extracted from it.
         kind: what `load` returns: an `image` (PIL), a `recording` (`Recording`), a `text` (str), ...
         table: indexed by unique stimulus id (str); further columns as the dataset has them (`split`, `label`, ...).
-        loader: id -> stimulus. Called once per read; it should be cheap and must not depend on the order of calls.
+        loader: id -> stimulus. Called once per read, for images by several threads at once; it should be cheap and must
+            not depend on the order of calls.
     """
 
     name: str

@@ -51,7 +51,7 @@ def extract(
         backbone: any, see `tokens.Backbone`.
         store: where rows are kept, so that what was extracted before under the same key is read, not computed; an
             interrupted extraction goes on where it stopped. None keeps rows in memory.
-        layers: names of those to keep; all by default.
+        layers: names of those to keep, in this order; all by default, in that of the network.
         reduce: None, `"mean"`, `"cls"`, `"pool:HxW"`, `"project:DIM"`, `"pca:DIM"` or several joined by `+`, such as
             `"mean+pca:64"`: see `reduce`. Components are fitted on the stimuli whose `split` is `train`, which must
             all be in the store, or in memory; what comes before them is kept in the store as a set of its own.
@@ -65,7 +65,8 @@ def extract(
             averages over them.
         seed: of the views.
         on_error: what to do with a stimulus that will not load: `stop`, or `skip` it. It then has no rows, the store
-            and `Features.skipped` say why, and a warning names it; `stop` tries those again that were skipped before.
+            and `Features.skipped` say why (without the folders of its path, which are nobody's business), and a warning
+            names it; `stop` tries those again that were skipped before.
         progress: show a bar with stimuli per second and the time that is left.
         verify: compare what the store holds (of this share) with its checksums first, and make anew what is damaged.
 
@@ -79,8 +80,9 @@ def extract(
         raise SettingsError(unknown("dtype", dtype, PRECISIONS))
     if on_error not in get_args(OnError):
         raise SettingsError(unknown("on_error", on_error, get_args(OnError)))
-    if batch_size < 1 or not 0 <= shard[0] < shard[1]:
-        raise SettingsError(f"got batch_size={batch_size} and shard={shard}; wanted at least 1, and (i, n) with i < n")
+    if batch_size < 1:
+        raise SettingsError(f"got batch_size={batch_size}; wanted at least 1")
+    _check_shard(*shard)
     steps, loader = steps_of(reduce), Loader(stimuli, backbone, Views(views, seed), on_error == "skip")
     _check_kind(stimuli, backbone)
     _check_views(stimuli, views)
@@ -89,7 +91,7 @@ def extract(
     job = Job(forward, steps, dtype, shard, progress, verify)
     found = job.in_memory() if store is None else job.stored(store)
     _tell(found.skipped, len(stimuli))
-    return found
+    return found.select(*(layer for layer in layers if layer in found.arrays)) if layers else found
 
 
 def _tell(skipped: Mapping[str, str], count: int) -> None:
@@ -97,6 +99,12 @@ def _tell(skipped: Mapping[str, str], count: int) -> None:
         named = "; ".join(f"{id!r} ({reason})" for id, reason in list(skipped.items())[:3])
         more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
         warnings.warn(f"{len(skipped)} of {count} stimuli were skipped: {named}{more}", stacklevel=3)
+
+
+def _check_shard(number: int, count: int) -> None:
+    if not 0 <= number < count:
+        known = f"0/{count} to {count - 1}/{count}" if count > 1 else "0/1, which is all"
+        raise SettingsError(f"there is no shard {number}/{count}, as shards count from 0; give one of {known}")
 
 
 def _check_kind(stimuli: Stimuli, backbone: Backbone) -> None:

@@ -1,7 +1,7 @@
 """A job of extraction: the rows of stimuli made by a network, in memory or block by block into a store."""
 
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,19 +113,15 @@ class Job:
         return entry
 
     def _fill(self, entry: Entry, missing: list[int], damaged: Collection[int], forward: Forward) -> None:
-        """Compute the missing blocks, each written in a thread while the next is computed."""
-        total = sum(len(entry.ids(number)) for number in missing)
-        with ThreadPoolExecutor(max_workers=1) as writer, self._bar(total) as bar:
-            written: Future[None] | None = None
+        """Compute the missing blocks, each kept before the next is begun: a kill costs a worker one at most."""
+        groups = [entry.ids(number) for number in missing]
+        with self._bar(sum(map(len, groups))) as bar, closing(forward.blocks(groups, bar.update)) as blocks:
             for number in missing:
-                block = forward.block(entry.ids(number), bar.update)
-                if written:
-                    written.result()  # at most two blocks in memory, and no error of the disk goes by
-                elif isinstance(forward.shorten, RandomProjection):
+                block = next(blocks)
+                if number == missing[0] and isinstance(forward.shorten, RandomProjection):
                     entry.keep_reduction(forward.shorten.arrays(), again=number in damaged)
-                written = writer.submit(entry.write, number, block, again=number in damaged)
-            if written:
-                written.result()
+                entry.write(number, block, again=number in damaged)
+                del block  # or there would be two in memory
 
     def _forward(self, drawn: dict[str, NDArray[Any]]) -> Forward:
         if self.steps.project is None:

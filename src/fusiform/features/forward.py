@@ -1,11 +1,12 @@
-"""The pass itself: stimuli loaded ahead, batched, sent through a backbone, and their tokens made into named rows."""
+"""The pass itself: stimuli loaded, batched, sent through a backbone, and their tokens made into named rows."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +17,14 @@ from fusiform.data import Stimuli
 from fusiform.errors import DataError, LayoutError, UnknownNameError
 from fusiform.features.blocks import Block
 from fusiform.features.loading import Batch, Loader
-from fusiform.features.precision import Precision, rounded
+from fusiform.features.precision import Precision
 from fusiform.features.reduce import Reduction
+from fusiform.features.rows import Rows, first_infinite
+from fusiform.features.threads import ahead, crew, made_ahead
 from fusiform.features.tokens import Backbone, Tokens, checked_tokens
 from fusiform.registry import did_you_mean
 
 __all__ = ["Forward", "named_layers"]
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Forward:
         precision: of the rows.
         batch_size: pictures (or their views) per pass; recordings go one by one.
         device: where batches go.
-        shorten: (layer, rows [M, ...]) -> what is kept of them, [M, ...].
+        shorten: (layer, rows [M, ...]) -> what is kept of them, [M, ...]; None keeps all.
     """
 
     loader: Loader
@@ -47,7 +47,7 @@ class Forward:
     precision: Precision
     batch_size: int
     device: torch.device
-    shorten: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] = lambda layer, rows: rows
+    shorten: Callable[[str, NDArray[np.float32]], NDArray[np.float32]] | None = None
 
     @property
     def stimuli(self) -> Stimuli:
@@ -76,68 +76,108 @@ class Forward:
         return bool(getattr(self.backbone, "hemodynamic", False))
 
     def block(self, ids: Sequence[str], done: Callable[[int], Any] = lambda count: None) -> Block:
-        """The rows of these stimuli; `done` hears the size of every batch.
+        """The rows of these stimuli, see `blocks`."""
+        [block] = self.blocks([ids], done)
+        return block
+
+    def blocks(
+        self, groups: Sequence[Sequence[str]], done: Callable[[int], Any] = lambda count: None
+    ) -> Generator[Block, None, None]:
+        """The rows of groups of stimuli, a block each, computed when it is asked for.
+
+        Args:
+            groups: ids of stimuli. No batch straddles two groups.
+            done: hears the number of stimuli in every batch.
 
         Raises:
             DataError: a stimulus will not load, or its tokens are of the wrong shape or not finite.
         """
-        batches: list[Batch] = []
-        parts: list[dict[str, NDArray[Any]]] = []
-        for batch, part in self._in_pieces(ids) if hasattr(self.backbone, "pieces") else self._in_batches(ids):
-            if batch.ids:
-                parts.append(part)
-                _check_alike(parts[0], part, batch.ids[0])
-            batches.append(replace(batch, x=torch.empty(0)))  # pictures are not needed any more
+        one_by_one = self.rate or self._cuts
+        size = 1 if one_by_one else max(1, self.batch_size // len(self.loader.views))
+        cut = [[ids[start : start + size] for start in range(0, len(ids), size)] for ids in groups]
+        with self._loaded([ids for group in cut for ids in group]) as batches:
+            for ids, group in zip(groups, cut, strict=True):
+                yield self._block(len(ids), islice(batches, len(group)), done)
+
+    def _block(self, count: int, batches: Iterable[Batch], done: Callable[[int], Any]) -> Block:
+        rows, through, lengths = Rows(count * len(self.loader.views), self.precision), list[Batch](), list[int]()
+        send = self._in_pieces if self._cuts else self._at_once
+        for batch in batches:
+            before, sent = len(rows), send(batch, rows)
+            through.append(replace(sent, x=torch.empty(0)))  # pictures are not needed any more
+            lengths += [(len(rows) - before) // len(sent.ids)] * len(sent.ids) if sent.ids else []
             done(len(batch.ids) + len(batch.skipped))
-        kept = [id for batch in batches for id in batch.ids]
-        views = len(self.loader.views)
-        rows = [len(next(iter(part.values()))) for part in parts] if self.rate else [views] * len(kept)
-        arrays = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]} if parts else {}
-        onsets = [onset for batch in batches for onset in batch.onsets]
-        return Block(kept, rows, onsets, arrays, {id: why for batch in batches for id, why in batch.skipped.items()})
+        kept = [id for batch in through for id in batch.ids]
+        onsets = [onset for batch in through for onset in batch.onsets]
+        skipped = {id: why for batch in through for id, why in batch.skipped.items()}
+        return Block(kept, lengths, onsets, rows.arrays, skipped)
 
-    def _in_batches(self, ids: Sequence[str]) -> Iterator[tuple[Batch, dict[str, NDArray[Any]]]]:
-        """Batches of stimuli with their rows: layer -> [B, ...], or [T, ...] for a recording."""
-        size = 1 if self.rate else max(1, self.batch_size // len(self.loader.views))
-        as_rows = partial(_moments, name=self.name) if self.rate else _as_they_are
-        for batch in _ahead(self.loader, [ids[start : start + size] for start in range(0, len(ids), size)]):
-            yield batch, self._rows(batch.x, batch.ids, as_rows) if batch.ids else {}
+    @contextmanager
+    def _loaded(self, groups: Sequence[Sequence[str]]) -> Iterator[Iterator[Batch]]:
+        """Batches of these stimuli: pictures by several threads at once, ahead of their turn where that costs nothing.
 
-    def _in_pieces(self, ids: Sequence[str]) -> Iterator[tuple[Batch, dict[str, NDArray[Any]]]]:
-        """Recordings, cut by the backbone itself, with their rows: layer -> [T, ...]."""
-        return map(self._recording, ids)
+        Others are loaded one after another: what makes them ready, such as a tokenizer, may not bear several threads. A
+        recording that is cut into pieces is loaded later, piece by piece.
+        """
+        if self._cuts:
+            yield (Batch(ids, torch.empty(0), [0.0], {}) for ids in groups)
+            return
+        company: AbstractContextManager[ThreadPoolExecutor | None]
+        company = crew() if self.backbone.kind == "image" else nullcontext()
+        with company as threads:
+            load = partial(self.loader, each=threads.map if threads else map)
+            with closing(ahead(load, groups) if self._works_ahead else (load(ids) for ids in groups)) as batches:
+                yield batches
 
-    def _recording(self, id: str) -> tuple[Batch, dict[str, NDArray[Any]]]:
-        found: list[dict[str, NDArray[Any]]] = []
-        pieces = _made_ahead(self.loader.pieces(id, self.batch_size))
+    @property
+    def _cuts(self) -> bool:
+        """Whether the backbone cuts recordings into pieces."""
+        return hasattr(self.backbone, "pieces")
+
+    @property
+    def _works_ahead(self) -> bool:
+        """Whether there is anything to gain: see `threads`."""
+        return self.device.type != "cpu"
+
+    def _at_once(self, batch: Batch, rows: Rows) -> Batch:
+        """Send a batch through the network, and add its rows: [B, ...], or [T, ...] for a recording."""
+        if batch.ids:
+            self._add(rows, batch.x, batch.ids, partial(_moments, name=self.name) if self.rate else _as_they_are)
+        return batch
+
+    def _in_pieces(self, batch: Batch, rows: Rows) -> Batch:
+        """Send a recording through the network, cut by the backbone itself, and add its rows, [T, ...]."""
+        before, [id] = len(rows), batch.ids
+        cut = self.loader.pieces(id, self.batch_size)
+        pieces = made_ahead(cut) if self._works_ahead else cut
         while True:
             try:
                 piece = next(pieces, None)
             except (DataError, LayoutError) as reason:
-                return Batch([], torch.empty(0), [], {id: self.loader.skipping(reason)}), {}
+                rows.forget(before)
+                return Batch([], batch.x, [], {id: self.loader.skipping(reason)})
             if piece is None:
-                break
-            found.append(self._rows(piece.x, [id], piece.rows))
-        arrays = {layer: np.concatenate([part[layer] for part in found]) for layer in found[0]}
-        return Batch([id], torch.empty(0), [0.0], {}), arrays
+                return batch
+            self._add(rows, piece.x, [id], piece.rows)
 
-    def _rows(self, x: Tensor, ids: Sequence[str], as_rows: Reduction) -> dict[str, NDArray[Any]]:
-        """What goes through the network at once, to its rows."""
+    def _add(self, rows: Rows, x: Tensor, ids: Sequence[str], as_rows: Reduction) -> None:
+        """Send what goes through the network at once, and add its rows."""
         with torch.inference_mode():
             tokens = checked_tokens(self.backbone.get_tokens(x.to(self.device)), len(x), self.name)
-            kept = _choose(named_layers(self.reduction(as_rows(tokens))), self.layers, self.name)
-            rows = {layer: self._kept(layer, value) for layer, value in kept.items()}
-        for layer, values in rows.items():
-            self._check_finite(layer, values, ids)
-        return rows
+            chosen = _choose(named_layers(self.reduction(as_rows(tokens))), self.layers, self.name)
+            part = {layer: self._shortened(layer, value) for layer, value in chosen.items()}
+            for layer, kept in rows.add(part, ids[0]).items():
+                self._check_finite(layer, kept, ids)
 
-    def _kept(self, layer: str, value: Tensor) -> NDArray[Any]:
-        return rounded(self.shorten(layer, value.float().cpu().numpy()), self.precision)
+    def _shortened(self, layer: str, value: Tensor) -> Tensor:
+        if self.shorten is None:
+            return value
+        return torch.from_numpy(self.shorten(layer, value.float().cpu().numpy()))
 
-    def _check_finite(self, layer: str, values: NDArray[Any], ids: Sequence[str]) -> None:
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        if not finite.all():
-            id = ids[0 if self.rate else int(finite.argmin()) // len(self.loader.views)]
+    def _check_finite(self, layer: str, values: Tensor, ids: Sequence[str]) -> None:
+        place = first_infinite(values)
+        if place is not None:
+            id = ids[0 if self.rate else place // len(self.loader.views)]
             hint = "; float16 ends at 65504, try float32" if self.precision == "float16" else ""
             raise DataError(f"layer {layer!r} of {self.name!r} is not finite for stimulus {id!r}{hint}")
 
@@ -180,30 +220,3 @@ def _choose(named: dict[str, Tensor], layers: Sequence[str] | None, name: str) -
                 f"backbone {name!r} has no layer {layer!r}{did_you_mean(layer, named)}; it has: {', '.join(named)}"
             )
     return {layer: named[layer] for layer in layers} if layers else named
-
-
-def _check_alike(first: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[Any]], id: str) -> None:
-    wanted, got = ({layer: values.shape[1:] for layer, values in part.items()} for part in (first, rows))
-    if got != wanted:
-        raise DataError(f"from stimulus {id!r} on, the layers have the shapes {got}; before they had {wanted}")
-
-
-def _ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """`function(item)` for each item in turn, the next one made in a thread while the last is used."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: deque[Future[Made]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def _made_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one made in a thread while the last is used."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(next, items, None)
-        while (made := pending.result()) is not None:
-            pending = pool.submit(next, items, None)
-            yield made

@@ -1,7 +1,7 @@
 """Stimuli to batches: loaded, seen in views if so wished, prepared for a network, and left out if so wished."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,19 +51,19 @@ class Loader:
     views: Views = field(default_factory=Views)
     skip: bool = False
 
-    def __call__(self, ids: Sequence[str]) -> Batch:
+    def __call__(self, ids: Sequence[str], each: Callable[..., Iterable[Any]] = map) -> Batch:
         """The batch of these stimuli.
+
+        Args:
+            ids: of the stimuli.
+            each: `map`, or that of a pool of threads.
 
         Raises:
             DataError: one will not load, or has another shape than the others.
         """
-        loaded: dict[str, tuple[list[Tensor], float]] = {}
-        skipped: dict[str, str] = {}
-        for id in ids:
-            try:
-                loaded[id] = self._load(id)
-            except (DataError, LayoutError) as reason:
-                skipped[id] = self.skipping(reason)
+        found: dict[str, tuple[list[Tensor], float] | str] = dict(zip(ids, each(self._tried, ids), strict=True))
+        skipped = {id: one for id, one in found.items() if isinstance(one, str)}
+        loaded = {id: one for id, one in found.items() if not isinstance(one, str)}
         items = [item for views, _ in loaded.values() for item in views]
         self._check_shapes(list(loaded), items)
         x = torch.stack(items) if items else torch.empty(0)
@@ -84,6 +84,13 @@ class Loader:
         if not self.skip:
             raise reason
         return _said(reason.__cause__ or reason)
+
+    def _tried(self, id: str) -> tuple[list[Tensor], float] | str:
+        """What is loaded of a stimulus, or why it is skipped."""
+        try:
+            return self._load(id)
+        except (DataError, LayoutError) as reason:
+            return self.skipping(reason)
 
     def _load(self, id: str) -> tuple[list[Tensor], float]:
         onset: Callable[[Any], float] | None = getattr(self.backbone, "onset", None)
@@ -121,6 +128,17 @@ def _tensor(item: Any) -> Tensor:
 
 
 def _said(reason: BaseException) -> str:
-    """The words of an error, without the addresses in memory that some hold: every run must say the same."""
-    words = " ".join(str(reason).split())
-    return re.sub(r" at 0x[0-9a-f]+", "", f"{type(reason).__name__}: {words}")
+    """The words of an error for a store: no addresses in memory, which differ from run to run, and of a path its name.
+
+    The folders are nobody's business with whom the store is shared.
+    """
+    words = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(reason).split()))
+    for _, folder in _QUOTED_FOLDER.findall(words):
+        words = words.replace(folder, "")
+    return f"{type(reason).__name__}: {_PLAIN_FOLDER.sub('', words)}"
+
+
+# what stands before the name in "No such file or directory: '/data/my pictures/1.png'"
+_QUOTED_FOLDER = re.compile(r"""(?<!\w)(['"])((?:(?!\1).)*[/\\])(?=(?:(?!\1)[^/\\])+\1)""")
+# without quotation marks, a path is known by its root (/, ~/, C:\, s3://), and its folders by having no space
+_PLAIN_FOLDER = re.compile(r"""(?<![\w.])(?:~|[A-Za-z][\w+.-]*:)?[/\\]{1,3}(?:[^\s'"/\\]+[/\\]+)+(?=[^\s'"/\\])""")

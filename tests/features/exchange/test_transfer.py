@@ -299,6 +299,12 @@ class TestRefusals:
             with pytest.raises(SettingsError, match=said):
                 export_features(features, tmp_path / "out", layout, **settings)
             assert not (tmp_path / "out").exists()
+        long = Features(episodes.index, {"a" * 300: episodes.arrays["low"]}, RATE)
+        for layout in ("npy", "tree"):
+            with pytest.raises(LayoutError, match=r"cannot write .*out \(File name too long\); .* use the layout h5"):
+                export_features(long, tmp_path / "out", layout)
+            assert not (tmp_path / "out").exists()
+        export_features(long, tmp_path / "h5", "h5")
         (tmp_path / "out").mkdir()
         with pytest.raises(SettingsError, match="is there already"):
             export_features(episodes, tmp_path / "out", "npy")

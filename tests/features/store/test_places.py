@@ -9,7 +9,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from fusiform.errors import MissingExtraError, SettingsError, StoreError
-from fusiform.features.store.places import Folder, Objects, Place, folder_of, place_of
+from fusiform.features.store.places import Folder, Objects, Parts, Place, folder_of, place_of
 
 
 @pytest.fixture(params=["folder", "file", "memory", "objects"])
@@ -24,7 +24,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def test_files_come_back(place: Place) -> None:
-    place.inside("set").commit("blocks/0", [("a/b", b"12345"), ("last", b"!")])
+    place.inside("set").commit("blocks/0", [("a/b", [b"123", memoryview(b"45")]), ("last", [b"!"])])
     place.put("set/manifest.json", b"{}")
     assert place.read(["set/blocks/0/a/b", "set/none", "none/none"]) == {"set/blocks/0/a/b": b"12345"}
     assert place.sizes("set", ["set/blocks/0/a/b", "set/none"]) == {"set/blocks/0/a/b": 5}
@@ -41,8 +41,8 @@ def test_nothing_is_there_before(place: Place) -> None:
 
 
 def test_a_commit_that_ends_early_does_not_count(place: Place) -> None:
-    def files() -> Iterator[tuple[str, bytes]]:
-        yield "first", b"1"
+    def files() -> Iterator[tuple[str, Parts]]:
+        yield "first", [b"1"]
         raise OSError("full")
 
     place.put("other", b"")
@@ -53,15 +53,15 @@ def test_a_commit_that_ends_early_does_not_count(place: Place) -> None:
 
 def test_files_of_a_commit_are_replaced(place: Place) -> None:
     for content in (b"old", b"new"):
-        place.commit("block", [("a", content), ("last", content)])
+        place.commit("block", [("a", [content]), ("last", [content])])
     assert place.read(["block/a", "block/last"]) == {"block/a": b"new", "block/last": b"new"}
 
 
 def test_a_folder_keeps_nothing_but_what_was_committed(tmp_path: Path) -> None:
     place = Folder(tmp_path)
-    place.commit("block", [("a/x", b"1"), ("b", b"2")])
+    place.commit("block", [("a/x", [b"1"]), ("b", [b"2"])])
     (tmp_path / "block" / "a" / ".x.999999999.abc").mkdir()  # of a process that was killed while it mended
-    place.commit("block", [("a/x", b"3"), ("c", b"4")])
+    place.commit("block", [("a/x", [b"3"]), ("c", [b"4"])])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "block", "c", "x"]
 
 

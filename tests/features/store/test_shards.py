@@ -21,8 +21,12 @@ def array(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
     return (100 * np.random.default_rng(len(shape)).standard_normal(shape)).astype(dtype)
 
 
+def files_of(shard: Shard, values: NDArray[Any]) -> dict[str, bytes]:
+    return {name: b"".join(parts) for name, parts in shard.files(values)}
+
+
 def put(folder: Path, shard: Shard, values: NDArray[Any]) -> Path:
-    for name, data in shard.files(values):
+    for name, data in files_of(shard, values).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
@@ -82,7 +86,7 @@ def test_zarr_reads_bfloat16_as_its_bits(tmp_path: Path) -> None:
 def test_any_rows_come_back(shape: tuple[int, ...], bfloat16: bool) -> None:
     values = array(shape)
     shard = Shard.of(values, bfloat16)
-    files = dict(shard.files(values))
+    files = files_of(shard, values)
     again = Shard.read(files["zarr.json"])
     assert again == shard
     wanted = torch.from_numpy(values).to(torch.bfloat16).float().numpy() if bfloat16 else values
@@ -94,7 +98,7 @@ def test_any_rows_come_back(shape: tuple[int, ...], bfloat16: bool) -> None:
 def test_few_bytes_are_read_for_few_rows() -> None:
     values = array((64, 64, 32, 32))
     shard = Shard.of(values)
-    file, read = dict(shard.files(values))[shard.file], []
+    file, read = files_of(shard, values)[shard.file], []
 
     def counting(spans: Sequence[Span]) -> list[bytes]:
         read.extend(spans)
@@ -108,7 +112,7 @@ def test_few_bytes_are_read_for_few_rows() -> None:
 def test_a_flipped_bit_a_short_file_and_another_layout_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     values = array((10, 40))
     shard = Shard.of(values)
-    files = dict(shard.files(values))
+    files = files_of(shard, values)
     flipped = bytearray(files[shard.file])
     flipped[77] ^= 4
     with pytest.raises(ValueError, match="checksum"):
@@ -125,6 +129,12 @@ def test_a_flipped_bit_a_short_file_and_another_layout_are_noticed(monkeypatch: 
 
 def test_no_rows_are_no_file() -> None:
     values = np.empty((0, 4), np.float32)
-    files = dict(Shard.of(values).files(values))
+    files = files_of(Shard.of(values), values)
     assert list(files) == ["zarr.json"]
     assert list(Shard.read(files["zarr.json"]).pieces(np.empty(0, np.int64), reader(b""))) == []
+
+
+def test_rows_are_not_copied_to_be_written() -> None:
+    values = array((5, 64, 32, 32))
+    parts = dict(Shard.of(values).files(values))["c/0/0/0/0"]
+    assert sum(np.shares_memory(np.frombuffer(part, np.uint8), values) for part in parts) == 4  # the last may be padded

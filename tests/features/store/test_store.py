@@ -30,6 +30,7 @@ from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
 from fusiform.features.blocks import Block
 from fusiform.features.extract import extract
+from fusiform.features.forward import Forward
 from fusiform.features.preprocess import Picture
 from fusiform.features.store import Entry, FeatureStore, blockfiles, digest_of, key_of
 from fusiform.features.tokens import Backbone, Tokens, as_backbone, hook_layers
@@ -125,6 +126,49 @@ class TestReading:
         np.testing.assert_array_equal(group["0%2Fglobal"], features.arrays["0/global"][4:])
         assert group.attrs["stimuli"] == ["im4", "im5"]
 
+    def test_layers_keep_the_order_of_the_network(self, store: FeatureStore, pictures: Pictures) -> None:
+        """Twelve layers called by their numbers: as text, 10 would come before 2."""
+        names = [str(number) for number in range(12)]
+
+        class Deep(Pixels):
+            name = "deep"
+
+            def get_tokens(self, x: Tensor) -> Tokens:
+                return Tokens({name: x + int(name) for name in names}, {})
+
+        for place in (None, store, store):
+            found = extract(pictures(5), Deep(4), place)
+            assert list(found.arrays) == names
+            for number, array in enumerate(found.arrays.values()):
+                np.testing.assert_allclose(array, np.asarray(found.arrays["0"]) + number, atol=1e-5)
+
+    def test_layers_come_in_the_order_that_is_asked_for(
+        self, store: FeatureStore, backbone: Backbone, pictures: Pictures
+    ) -> None:
+        for order in (["1", "0"], ["0", "1"], ["1", "0"]):
+            for place in (store, None):
+                assert list(extract(pictures(5), backbone, place, layers=order).arrays) == order
+        assert len(store.names()) == 1
+
+    def test_layers_of_any_name_are_kept(self, store: FeatureStore, pictures: Pictures) -> None:
+        """Disks take 255 bytes for the name of a folder, and "/" and letters beyond ASCII need several."""
+        names = ["x" * 300 + "1", "x" * 300 + "2", "y" * 255, "\u00e9" * 50, "a/b" * 100]
+
+        class Named(Pixels):
+            name = "n" * 400
+
+            def get_tokens(self, x: Tensor) -> Tokens:
+                return Tokens({name: x + number for number, name in enumerate(names)}, {})
+
+        for reduce in (None, "project:3"):
+            stored, held = (extract(pictures(6), Named(4), place, reduce=reduce).arrays for place in (store, None))
+            assert list(stored) == names
+            for name, values in held.items():
+                np.testing.assert_allclose(stored[name], values, atol=1e-4)
+            extract(pictures(6), Named(4), store, reduce=reduce)  # with what was kept of the projection
+        group = zarr.open_group(next(store.folder.glob("*/blocks/00001")), mode="r")
+        assert len(list(group.array_keys())) == len(names)
+
     def test_large_and_small_rows(self, store: FeatureStore, pictures: Pictures) -> None:
         for size in (1, 12, 150):  # 12 B: many rows a chunk; 264 KiB: a chunk each
             stored, held = (extract(pictures(9), Pixels(size), place).arrays["pixels"] for place in (store, None))
@@ -180,6 +224,18 @@ class TestKey:
         extract(six, hook_layers(small_net, ["first"], name="net", preprocess=small), store)
         assert len(store.names()) == len(calls) + 1
 
+    def test_pictures_of_equal_sums_have_rows_of_their_own(self, store: FeatureStore, backbone: Backbone) -> None:
+        """One picture turned four ways: what is known by the sum of its pixels would be one of them four times."""
+        pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        turned = {f"im{quarters}": np.rot90(pixels, quarters).copy() for quarters in range(4)}
+        assert len({int(values.sum()) for values in turned.values()}) == 1
+        index = pd.DataFrame(index=list(turned))
+        stimuli = Stimuli("turned", "image", index, lambda id: Image.fromarray(turned[id]))
+        stored, held = (extract(stimuli, backbone, place) for place in (store, None))
+        for layer, values in held.arrays.items():
+            assert len(np.unique(np.asarray(values).reshape(4, -1).round(5), axis=0)) == 4
+            np.testing.assert_allclose(stored.arrays[layer], values, atol=1e-6)
+
     def test_settings_that_change_nothing_share_rows(self, store: FeatureStore, pictures: Pictures) -> None:
         extract(pictures(6), Never(4), store, batch_size=2)
         Never.seen = 0
@@ -213,6 +269,18 @@ class TestKey:
         with pytest.raises(StoreError, match="another key than the folder's name says"):
             extract(pictures(6), Pixels(9 - wrong), store)
 
+    @pytest.mark.parametrize("settings", [5, "window", None, ["window", 8]])
+    def test_settings_are_a_mapping(
+        self, store: FeatureStore, pictures: Pictures, published: Any, settings: Any
+    ) -> None:
+        odd = Pixels(4)
+        odd.settings = settings
+        with pytest.raises(SettingsError, match=r"`settings` of backbone 'pixels' is .*; wanted a mapping"):
+            extract(pictures(1), odd, store)
+        if settings is not None:
+            with pytest.raises(SettingsError, match=r"settings of 'mine' are .*; wanted a mapping"):
+                as_backbone(published, name="mine", settings=settings)
+
     def test_paths_and_odd_names_fit_into_a_key(self, pictures: Pictures, published: Any) -> None:
         odd = as_backbone(published, name="a/b: c?", settings={"file": Path("x")})
         assert key_of(pictures(1), odd, None, None, "float32")["settings"]["file"] == "x"
@@ -233,6 +301,36 @@ class TestResuming:
         Never.seen = 0
         extract(pictures(10), Never(4), store)
         assert Never.seen == 2 + 1
+
+    def test_a_block_is_kept_before_the_next_is_begun(
+        self, store: FeatureStore, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept: list[tuple[int, int]] = []
+        write = Entry.write
+
+        def watched(entry: Entry, number: int, block: Block, **more: Any) -> None:
+            kept.append((number, Never.seen))
+            write(entry, number, block, **more)
+
+        monkeypatch.setattr(Entry, "write", watched)
+        for ahead in (False, True):  # as on a CPU, and as on a GPU
+            monkeypatch.setattr(Forward, "_works_ahead", ahead)
+            kept.clear()
+            Never.seen = -1  # the first picture is seen once more, to be compared
+            extract(pictures(10), Never(4 + ahead), store, batch_size=3)
+            assert kept == [(0, 4), (1, 8), (2, 10)]
+
+    @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+    def test_any_number_of_threads_leaves_the_same_bytes(self, tmp_path: Path, pictures: Pictures, dtype: Any) -> None:
+        before, found = torch.get_num_threads(), []
+        try:
+            for threads in (1, 3):
+                torch.set_num_threads(threads)
+                extract(pictures(10), Pixels(60), FeatureStore(tmp_path / str(threads)), dtype=dtype, batch_size=3)
+                found.append(contents(tmp_path / str(threads)))
+        finally:
+            torch.set_num_threads(before)
+        assert found[0] == found[1]
 
     def test_nothing_appears_before_there_are_rows(self, store: FeatureStore, stories: Stimuli) -> None:
         with pytest.raises(DataError, match="no track 'sond'"):
@@ -255,7 +353,7 @@ class TestResuming:
         self, store: FeatureStore, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def full(block: Any, **_: Any) -> Iterator[tuple[str, bytes]]:
-            yield "pixels/zarr.json", b"half"
+            yield "pixels/zarr.json", [b"half"]
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
@@ -301,6 +399,9 @@ class TestWorkers:
         self, tmp_path: Path, undisturbed: Path, how: str
     ) -> None:
         assert run_worker(how, tmp_path) == contents(undisturbed)
+
+    def test_a_killed_worker_loses_at_most_the_block_it_was_at(self, tmp_path: Path, undisturbed: Path) -> None:
+        assert run_worker("lost", tmp_path) == contents(undisturbed)
 
     @pytest.mark.parametrize("how", ["verify", "repair"])
     def test_damage_is_mended_by_two_at_once_and_by_the_killed(
@@ -522,6 +623,17 @@ class TestSkipping:
         Never.seen = 0
         repaired = extract(pictures(10), Never(4), store)  # the picture was repaired
         assert (len(repaired), repaired.skipped, Never.seen) == (10, {}, 4 + 1)
+
+    def test_the_folder_of_a_picture_is_kept_to_oneself(self, tmp_path: Path, store: FeatureStore) -> None:
+        for number in range(6):
+            Image.new("RGB", (12, 12), (number, 0, 0)).save(tmp_path / f"{number}.png")
+        (tmp_path / "3.png").write_bytes(b"no picture")
+        table = pd.DataFrame(index=[f"{number}.png" for number in range(6)])
+        stimuli = Stimuli("mine", "image", table, lambda id: Image.open(tmp_path / id))
+        with pytest.warns(UserWarning, match="1 of 6"):
+            found = extract(stimuli, Pixels(4), store, on_error="skip")
+        assert found.skipped == {"3.png": "UnidentifiedImageError: cannot identify image file '3.png'"}
+        assert not any(str(tmp_path).encode() in data for data in contents(store.folder).values())
 
     def test_the_gap_stays_where_skipping_goes_on(self, store: FeatureStore, pictures: Pictures) -> None:
         with pytest.warns(UserWarning, match="skipped"):

@@ -39,18 +39,27 @@ def export_features(features: Features, folder: Path, layout: str, *, group: str
 
     Raises:
         SettingsError: there is no such layout or group, the folder is there, or the layout cannot hold such features.
+        LayoutError: the disk refuses.
     """
     _check_layout(layout)
     if folder.exists():
         raise SettingsError(f"{folder} is there already; give another folder, or move it away")
     if features.convolved and features.convolved != frozenset(features.arrays):
         raise SettingsError("only some layers went through a haemodynamic response; export these apart, with layers")
-    with atomic(folder, replace=False) as new:
-        new.mkdir()
-        if layout == "tree":
-            tree.write(features, new, group, run)
-        else:
-            {"npy": npy, "h5": h5}[layout].write(features, new)
+    try:
+        with atomic(folder, replace=False) as new:
+            new.mkdir()
+            if layout == "tree":
+                tree.write(features, new, group, run)
+            else:
+                {"npy": npy, "h5": h5}[layout].write(features, new)
+    except LayoutError:
+        raise
+    except OSError as reason:
+        raise LayoutError(
+            f"cannot write {folder} ({reason.strerror or reason}); see that the folder above can be written to and the "
+            "disk has room; where the name of a layer is too long for a file, use the layout h5"
+        ) from reason
 
 
 def import_features(

@@ -7,33 +7,39 @@ every file; a digest guards the mark itself. It is the last file to be written, 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fusiform.errors import StoreError
 from fusiform.features.blocks import Block, Joined
-from fusiform.features.store.places import Place
+from fusiform.features.store.places import Parts, Place
 from fusiform.features.store.shards import Shard
 
 __all__ = ["AGAIN", "MARK", "BlockFiles", "block_files", "canonical", "read_mark", "sha256"]
 
 MARK = "zarr.json"
+_LONGEST = 255  # bytes of a folder's name that a disk takes
 AGAIN = "move the folder away and extract again"
 _VERIFY = "run extract again with the same settings and --verify (verify=True in Python) to make it anew"
 
 
-def block_files(block: Block, *, bfloat16: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Every file of a block and what it holds, the mark last; a block of the same rows is always the same bytes."""
+def block_files(block: Block, *, bfloat16: bool = False) -> Iterator[tuple[str, Parts]]:
+    """Every file of a block and what it holds, the mark last; a block of the same rows is always the same bytes.
+
+    Layers are packed by several threads, while those before them are written.
+    """
     written: dict[str, dict[str, Any]] = {}
-    for layer, values in block.arrays.items():
-        for name, data in Shard.of(values, bfloat16).files(values):
-            file = array_file(layer, name)
-            written[file] = {"bytes": len(data), "sha256": sha256(data)}
-            yield file, data
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for files in threads.map(partial(_layer_files, bfloat16=bfloat16), block.arrays, block.arrays.values()):
+            for name, parts, about in files:
+                written[name] = about
+                yield name, parts
     mark: dict[str, Any] = {
         "stimuli": list(block.stimuli),
         "rows": list(block.rows),
@@ -42,7 +48,13 @@ def block_files(block: Block, *, bfloat16: bool = False) -> Iterator[tuple[str, 
         "arrays": {layer: list(values.shape) for layer, values in block.arrays.items()},
         "files": dict(sorted(written.items())),
     }
-    yield MARK, _group({**mark, "digest": sha256(canonical(mark))})
+    yield MARK, [_group({**mark, "digest": sha256(canonical(mark))})]
+
+
+def _layer_files(layer: str, values: NDArray[Any], *, bfloat16: bool) -> list[tuple[str, Parts, dict[str, Any]]]:
+    """Every file of one layer: its name, what it holds, and its size and checksum."""
+    files = [(array_file(layer, name), parts) for name, parts in Shard.of(values, bfloat16).files(values)]
+    return [(name, parts, {"bytes": sum(map(len, parts)), "sha256": sha256(*parts)}) for name, parts in files]
 
 
 def read_mark(data: bytes | None) -> dict[str, Any] | None:
@@ -56,8 +68,14 @@ def read_mark(data: bytes | None) -> dict[str, Any] | None:
 
 
 def array_file(layer: str, name: str) -> str:
-    """A file of a layer's array; the layer's name is that of a folder, in which `/` is written %2F."""
-    return f"{quote(layer, safe=' ,()[]')}/{name}"
+    """A file of a layer's array, in a folder that has the layer's name, in which `/` is written %2F.
+
+    A name that no disk takes is cut, and ends in its checksum.
+    """
+    folder = quote(layer, safe=" ,()[]")
+    if len(folder) > _LONGEST:
+        folder = f"{folder[: _LONGEST - 17]}-{sha256(layer.encode())[:16]}"
+    return f"{folder}/{name}"
 
 
 def canonical(value: Any) -> bytes:
@@ -65,9 +83,12 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def sha256(data: bytes) -> str:
-    """The checksum in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(*parts: bytes | memoryview) -> str:
+    """The checksum, in hexadecimal, of parts that stand one after another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _group(attributes: Mapping[str, Any]) -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fusiform.data import Features, Stimuli
-from fusiform.errors import StoreError
+from fusiform.errors import SettingsError, StoreError
 from fusiform.features.store.blockfiles import AGAIN, canonical, sha256
 from fusiform.features.store.entry import FORMAT, MANIFEST, Entry
 from fusiform.features.store.places import Place, folder_of, place_of
@@ -45,11 +45,14 @@ def key_of(
         reduce: the name of the reduction.
         dtype: of the rows.
         more: what else decides them, where it does: views, the rows that a reduction was fitted on.
+
+    Raises:
+        SettingsError: the `settings` of the backbone are no mapping.
     """
     key = {
         "backbone": backbone.name,
         "revision": str(getattr(backbone, "revision", "")),
-        "settings": dict(getattr(backbone, "settings", {})),
+        "settings": _settings_of(backbone),
         "stimuli": {"name": stimuli.name, **digest_of(stimuli.ids)},
         "layers": sorted(layers) if layers else "all",
         "reduce": reduce,
@@ -57,6 +60,16 @@ def key_of(
         **(more or {}),
     }
     return dict(json.loads(json.dumps(key, default=str)))  # as a manifest gives it back: tuples are lists, paths text
+
+
+def _settings_of(backbone: Backbone) -> dict[str, Any]:
+    settings = getattr(backbone, "settings", {})
+    if not isinstance(settings, Mapping):
+        raise SettingsError(
+            f"`settings` of backbone {backbone.name!r} is {settings!r}; wanted a mapping of names to values, such as "
+            f"{{'window': 8}}, as they enter the key of its features"
+        )
+    return dict(settings)
 
 
 def digest_of(ids: Sequence[str]) -> dict[str, Any]:
@@ -153,4 +166,4 @@ class FeatureStore:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "features"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:244] or "features"  # a disk takes 255 bytes

@@ -7,13 +7,17 @@ they are written beside it and renamed into place at once; elsewhere the last on
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fusiform.errors import MissingExtraError, SettingsError, StoreError
 from fusiform.files import atomic, sweep
 
-__all__ = ["Folder", "Objects", "Place", "folder_of", "place_of"]
+__all__ = ["Folder", "Objects", "Parts", "Place", "folder_of", "place_of"]
+
+Parts = Sequence[bytes | memoryview]  # of a file, one after another: what is large need not be copied to be written
 
 
 class Place(ABC):
@@ -54,7 +58,7 @@ class Place(ABC):
         """Write a file, whole or not at all."""
 
     @abstractmethod
-    def commit(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
+    def commit(self, folder: str, files: Iterable[tuple[str, Parts]]) -> None:
         """Write the files of a folder, of which the last one counts.
 
         Files of a folder that is there are replaced one by one: whoever reads them meanwhile sees the old or the new.
@@ -120,14 +124,12 @@ class Folder(Place):
         with atomic(self.path / name) as new:
             new.write_bytes(data)
 
-    def commit(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
+    def commit(self, folder: str, files: Iterable[tuple[str, Parts]]) -> None:
         """See `Place.commit`."""
         if (self.path / folder).exists():
             return self._replace(folder, files)
-        with atomic(self.path / folder, replace=False) as new:
-            for name, data in files:
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                (new / name).write_bytes(data)
+        with atomic(self.path / folder, replace=False) as new, ThreadPoolExecutor() as threads:
+            list(threads.map(partial(_write, new), files))  # what each raises, it raises
 
     def sweep(self, folder: str, names: Collection[str]) -> None:
         """See `Place.sweep`."""
@@ -135,11 +137,11 @@ class Folder(Place):
         for name in {name[1:].partition(".")[0] for name in hidden}.intersection(names):
             sweep(self.path / folder / name)
 
-    def _replace(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
+    def _replace(self, folder: str, files: Iterable[tuple[str, Parts]]) -> None:
         root, written = self.path / folder, set[str]()
-        for name, data in files:
+        for name, parts in files:
             sweep(root / name)
-            self.put(f"{folder}/{name}", data)
+            self.put(f"{folder}/{name}", b"".join(parts))
             written.add(name)
         for file in _files(root).difference(written):
             (root / file).unlink(missing_ok=True)
@@ -197,13 +199,20 @@ class Objects(Place):
         self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.system.pipe_file(path, data)
 
-    def commit(self, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
+    def commit(self, folder: str, files: Iterable[tuple[str, Parts]]) -> None:
         """See `Place.commit`."""
-        for name, data in files:
-            self.put(f"{folder}/{name}", data)
+        for name, parts in files:
+            self.put(f"{folder}/{name}", b"".join(parts))
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+
+def _write(root: Path, file: tuple[str, Parts]) -> None:
+    name, parts = file
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    with (root / name).open("wb") as out:
+        out.writelines(parts)
 
 
 def _files(root: Path) -> set[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusiform.features.precision import from_bits, to_bits
+from fusiform.features.store.places import Parts
 
 __all__ = ["Shard", "Span"]
 
@@ -74,11 +75,11 @@ class Shard:
         """The array's `zarr.json`."""
         return _metadata(self)
 
-    def files(self, values: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
-        """Every file of the array, and what it holds."""
+    def files(self, values: NDArray[Any]) -> Iterator[tuple[str, Parts]]:
+        """Every file of the array, and what it holds: of the rows, no copy is made."""
         if self.shape[0]:
             yield self.file, self._pack(to_bits(values) if self.bfloat16 else values)
-        yield "zarr.json", self.metadata
+        yield "zarr.json", [self.metadata]
 
     def pieces(
         self, wanted: NDArray[np.int64], read: Callable[[Sequence[Span]], Iterable[bytes]]
@@ -107,7 +108,7 @@ class Shard:
         """Bytes of a chunk with its checksum."""
         return self.step * np.dtype(self.dtype).itemsize * int(np.prod(self.shape[1:])) + _CRC_BYTES
 
-    def _pack(self, values: NDArray[Any]) -> bytes:
+    def _pack(self, values: NDArray[Any]) -> Parts:
         """Chunks one after another, the last filled up with zeros, then where each one lies."""
         count, size = -(-len(values) // self.step), self._chunk - _CRC_BYTES
         data = _bytes(np.ascontiguousarray(values, dtype=np.dtype(self.dtype).newbyteorder("<")))
@@ -115,7 +116,7 @@ class Shard:
         last[: len(data) - (count - 1) * size] = data[(count - 1) * size :]
         chunks = [*(data[start : start + size] for start in range(0, (count - 1) * size, size)), last]
         places = np.array([(number * self._chunk, self._chunk) for number in range(count)], dtype="<u8")
-        return b"".join(part for chunk in [*chunks, _bytes(places)] for part in (chunk.data, _crc(chunk)))
+        return [part for chunk in [*chunks, _bytes(places)] for part in (chunk.data, _crc(chunk))]
 
     def _unpack(self, data: bytes, count: int) -> NDArray[Any]:
         """Chunks [count, step, ...], a view on their bytes."""
