@@ -111,7 +111,17 @@ def test_a_config_loses_against_the_call(tmp_path):
     assert again.settings == Run(tmp_path / "b").settings
 
 
-@pytest.mark.parametrize(("text", "said"), [("- a\n", "no mapping"), ("a: [", "is not YAML")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", "no mapping"),
+        ("a: [", "is not YAML"),
+        (
+            "alpha: 3\ndataset: d\nalpha: 4\n",
+            r"c\.yaml has the key 'alpha' again in line 3; a mapping names each key once",
+        ),
+    ],
+)
 def test_a_bad_config_is_one_sentence(tmp_path, text, said):
     config = tmp_path / "c.yaml"
     config.write_text(text)

@@ -164,12 +164,15 @@ def _preset_settings(preset: str | None, recipe_name: str) -> dict[str, Any]:
 def _config_settings(config: Path | str | None) -> dict[str, Any]:
     if config is None:
         return {}
+    from fusiform.datasets.folder.yamlfile import OnceEach  # the datasets are slow to import, and --help waits for none
+
     try:
-        settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+        with Path(config).open(encoding="utf-8") as file:
+            settings = yaml.load(file, Loader=OnceEach)
     except (OSError, UnicodeDecodeError) as reason:
         why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
         raise LayoutError(f"cannot read the settings file {config} ({why}); check --config") from reason
-    except yaml.YAMLError as reason:
+    except (yaml.YAMLError, RecursionError) as reason:
         raise SettingsError(f"the settings file {config} is not YAML ({' '.join(str(reason).split())})") from reason
     if not isinstance(settings, dict):
         raise SettingsError(f"the settings file {config} holds no mapping; wanted lines of 'setting: value'")

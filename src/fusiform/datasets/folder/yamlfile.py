@@ -8,7 +8,7 @@ import yaml
 
 from fusiform.errors import LayoutError, SettingsError
 
-__all__ = ["read_yaml"]
+__all__ = ["OnceEach", "read_yaml"]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            given = yaml.load(file, Loader=_OnceEach)
+            given = yaml.load(file, Loader=OnceEach)
     except (OSError, UnicodeDecodeError) as reason:
         why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
         then = f"write one with: fusiform init-dataset {shlex.quote(str(path.parent))}"
@@ -32,10 +32,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in given.items()}
 
 
-class _OnceEach(yaml.SafeLoader):
+class OnceEach(yaml.SafeLoader):
     """YAML whose mappings name each key once: of two, YAML would take the last and say nothing."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping of the file.
+
+        Raises:
+            SettingsError: it names a key twice.
+        """
         keys: list[Any] = []
         for key, _ in node.value:
             if key.value in keys:
