@@ -6,7 +6,8 @@ import pytest
 
 from fusiform.data import Space
 from fusiform.errors import DataError
-from fusiform.plots.maps import brain_map, unmapped
+from fusiform.plots.maps import brain_map, tinted_map, unmapped
+from fusiform.plots.tints import retinotopy
 
 VOXELS = Space.voxels("voxels", np.ones((3, 4, 5), dtype=bool), np.eye(4))
 VERTICES = Space.vertices("vertices", [0, 1, 2], [5], "fsaverage")
@@ -57,3 +58,29 @@ def test_names_alone_have_no_map():
     assert unmapped(regions) == "has neither a mesh nor a grid"
     with pytest.raises(DataError, match=r"'regions'.*no mesh"):
         brain_map([0.0], regions)
+
+
+def test_sides_are_shown_of_a_cortex_and_not_of_a_volume():
+    assert len(titles(brain_map(np.arange(4), VERTICES, sides=True))) == 6
+    assert len(titles(brain_map(np.arange(60), VOXELS, sides=True))) == len(titles(brain_map(np.arange(60), VOXELS)))
+
+
+@pytest.mark.parametrize("space", [VOXELS, VERTICES])
+def test_tints_are_drawn_where_their_targets_lie_with_their_legend(space):
+    x = np.linspace(-1, 1, space.size)
+    tints = retinotopy(x, np.zeros(space.size))
+    made = tinted_map(tints, space, title="Title")
+    assert made.get_suptitle() == "Title"
+    assert made.axes[-1].get_title() == "place in the picture"
+    shown = np.concatenate([np.asarray(ax.images[0].get_array())[..., :3].reshape(-1, 3) for ax in made.axes[:-1]])
+    for colour in tints.colours[:: max(1, space.size // 4)]:
+        assert (np.abs(shown - colour).max(1) < 1e-6).any()
+
+
+def test_a_tinted_voxel_has_its_own_colour():
+    tints = retinotopy(*np.random.default_rng(0).uniform(-1, 1, (2, 60)))
+    made = tinted_map(tints, VOXELS)
+    volume = VOXELS.volume(np.arange(60)).astype(int)
+    for number, ax in enumerate(made.axes[:5]):
+        image = np.asarray(ax.images[0].get_array())[..., :3]  # [Y, X, 3]
+        np.testing.assert_allclose(image, tints.colours[volume[:, :, number].T])

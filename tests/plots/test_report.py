@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fusiform.plots.charts import matrix
-from fusiform.plots.report import Picture, Section, save_figures, write_report
+from fusiform.plots.report import Animation, Picture, Section, save_figures, write_report
 from fusiform.plots.style import figure
 
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -203,3 +203,22 @@ def test_the_tables_and_figures_handed_in_stay_as_they_were(tmp_path):
     written(tmp_path, parts)
     pd.testing.assert_frame_equal(parts[0].table, before)
     np.testing.assert_array_equal(parts[0].pictures[0].figure.get_size_inches(), size)
+
+
+def moving():
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    return Animation("spin", buffer.getvalue(), "It turns & turns.")
+
+
+def test_moving_pictures_are_shown_in_their_own_size_and_saved_as_they_are(tmp_path):
+    part = Section("Moving", pictures=[moving(), Picture("curve", drawn(), "A curve.")])
+    save_figures(tmp_path / "figures", [part])
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["curve.png", "spin.gif"]
+    assert (tmp_path / "figures" / "spin.gif").read_bytes() == moving().file
+    image, _ = Elements(written(tmp_path, [part])).of("img")
+    assert (image["width"], image["height"], image["alt"]) == ("30", "20", "It turns & turns.")
+    kind, _, data = image["src"].partition(";base64,")
+    assert kind == "data:image/gif"
+    assert base64.b64decode(data) == moving().file

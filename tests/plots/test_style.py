@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib import rcParams
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.cm import ScalarMappable
 
 from fusiform.data import Space
 from fusiform.plots.charts import bars
-from fusiform.plots.style import axes_grid, blank, colour_bar, figure, heading, legend, name_places, tidy
+from fusiform.plots.style import axes_grid, blank, colour_bar, figure, heading, legend, legend_axes, name_places, tidy
 from fusiform.plots.surface import MESH, inflated
 
 
@@ -86,3 +87,13 @@ def test_no_names_no_legend():
     made = figure()
     legend(made, made.subplots())
     assert made.legends == []
+
+
+def test_axes_for_a_legend_are_of_the_size_asked_for_and_right_of_the_others():
+    made, axes = axes_grid(2, 2, width=8, height=6)
+    beside = legend_axes(made, [ax for row in axes for ax in row], (0.8, 2.0))
+    made.draw_without_rendering()
+    box = beside.get_position()
+    assert box.width * 8 == pytest.approx(0.8, rel=0.2)
+    assert box.height / box.width == pytest.approx(2.0 / 0.8 * 8 / 6, rel=0.01)
+    assert box.x0 > max(ax.get_position().x1 for row in axes for ax in row)

@@ -9,9 +9,12 @@ from scipy.spatial import KDTree
 
 from fusiform.data import Space
 from fusiform.errors import DataError
-from fusiform.plots.meshes import HEMISPHERES, MESHES, VERTICES, flat_pixels, mesh_of, sphere_of, sulcal_depth
+from fusiform.plots.camera import inflated_shot
+from fusiform.plots.filling import fill
+from fusiform.plots.meshes import HEMISPHERES, VERTICES, flat_pixels, mesh_of, sulcal_depth
 from fusiform.plots.style import NOTHING
-from fusiform.plots.surface import MESH, fill, flatmap, flatmaps, inflated
+from fusiform.plots.surface import MESH, cortex, flatmap, flatmaps, inflated, tinted_cortex
+from fusiform.plots.tints import retinotopy
 
 GREY = to_rgba(NOTHING)
 
@@ -32,86 +35,12 @@ def drawn(made):
     return [np.asarray(ax.images[0].get_array()) for ax in made.axes if ax.images]
 
 
-def test_every_vertex_of_a_whole_brain_keeps_its_value():
-    values = np.random.default_rng(0).normal(size=2 * VERTICES)
-    filled, note = fill(values, whole())
-    np.testing.assert_array_equal(np.concatenate([filled["left"], filled["right"]]), values)
-    assert note == ""
-
-
-def test_the_others_take_the_value_of_the_nearest_on_the_sphere():
-    space = some()
-    values = np.random.default_rng(1).permutation(600)
-    filled, note = fill(values, space)
-    for number, side in enumerate(HEMISPHERES):
-        points = mesh_of("sphere", side).points
-        here = slice(number * 300, number * 300 + 300)
-        apart = np.linalg.norm(points[:, None] - points[space.column("vertex")[here]], axis=2)  # [10242, 300] mm
-        taken = (filled[side][:, None] == values[here]).argmax(1)  # whose value it is: each is there once
-        np.testing.assert_array_equal(filled[side], values[here][taken])
-        np.testing.assert_allclose(apart[np.arange(VERTICES), taken], apart.min(1))
-    assert note == "600 of 20,484 vertices; others nearby take the nearest one's value"
-
-
-@pytest.mark.parametrize("mesh", ["fsaverage6", "fsaverage"])
-def test_the_first_vertices_of_a_finer_mesh_are_drawn(mesh):
-    count = MESHES[mesh]
-    values = np.random.default_rng(0).normal(size=2 * count)
-    values[[3, count + 5]] = np.nan
-    filled, note = fill(values, Space.vertices(mesh, np.arange(count), np.arange(count), mesh))
-    for side, numbers in zip(HEMISPHERES, np.split(values, 2), strict=True):
-        np.testing.assert_array_equal(filled[side], numbers[:VERTICES])
-    assert note == f"{2 * count:,} vertices of {mesh}; drawn are those of fsaverage5, the first 10,242 of a hemisphere"
-
-
-@pytest.mark.parametrize("mesh", ["fsaverage4", "fsaverage6", "fsaverage"])
-def test_what_some_vertices_of_another_mesh_lack_is_the_nearest_ones_on_its_sphere(mesh):
-    vertices = np.sort(np.random.default_rng(0).permutation(MESHES[mesh])[:400])
-    values = np.random.default_rng(1).permutation(400).astype(float)
-    filled, note = fill(values, Space.vertices("some", vertices, [], mesh))
-    away = np.linalg.norm(sphere_of(MESH)[:, None] - sphere_of(mesh)[vertices], axis=2)  # [10242, 400] mm
-    taken = np.argsort(values)[filled["left"].astype(int)]  # whose value it is: values are 0 to 399
-    np.testing.assert_allclose(away[np.arange(VERTICES), taken], away.min(axis=1))  # some are equally near to two
-    own = vertices[vertices < VERTICES]
-    np.testing.assert_array_equal(filled["left"][own], values[: len(own)])
-    assert np.isnan(filled["right"]).all()
-    assert note.startswith(f"400 of {MESHES[mesh]:,} vertices of {mesh}, drawn on fsaverage5; others nearby take")
-
-
-def test_a_region_of_the_finest_mesh_has_no_hole_and_no_halo():
-    """As the challenge of 2023 gives it: the back of the brain, and of it every other vertex."""
-    place = KDTree(sphere_of(MESH)).query(sphere_of("fsaverage"))[1]
-    behind = mesh_of("inflated", "left").points[:, 1] < -50  # [10242]
-    vertices = np.random.default_rng(0).permutation(np.flatnonzero(behind[place]))[::2]
-    filled, _ = fill(np.ones(len(vertices)), Space.vertices("region", np.sort(vertices), [], "fsaverage"))
-    painted = np.isfinite(filled["left"])
-    assert painted[behind].all()
-    assert painted.sum() < 1.1 * behind.sum()
-
-
 def test_parcels_are_said_to_be_drawn_at_one_vertex_each():
     space = some(sides=["left"])
     parcels = Space("parcels", space.targets.assign(parcel=np.arange(300)), MESH)
     assert "300 parcels, each at one vertex" in fill(np.ones(300), parcels)[1]
     [note] = [text.get_text() for text in flatmap(np.ones(300), parcels).texts if "parcels" in text.get_text()]
     assert note == fill(np.ones(300), parcels)[1]
-
-
-def test_a_region_stays_a_region():
-    brain = whole()
-    behind = np.concatenate([mesh_of("inflated", side).points[:, 1] for side in HEMISPHERES]) < -50
-    filled, _ = fill(np.ones(behind.sum()), brain.select(behind))
-    painted = np.isfinite(np.concatenate([filled[side] for side in HEMISPHERES]))
-    assert painted[behind].all()
-    assert painted.sum() < 1.35 * behind.sum()  # a seam of a few vertices, and nothing of the front
-    alone, _ = fill([0.3], brain.select([7]))
-    assert np.flatnonzero(np.isfinite(alone["left"])).tolist() == [7]
-
-
-@pytest.mark.parametrize("count", [40, 300, 8000])
-def test_scattered_vertices_leave_no_hole(count):
-    filled, _ = fill(np.ones(count), whole().select(np.random.default_rng(0).permutation(2 * VERTICES)[:count]))
-    assert all((filled[side] == 1).all() for side in HEMISPHERES)
 
 
 def test_a_hemisphere_without_targets_stays_empty():
@@ -222,18 +151,17 @@ def test_several_maps_share_their_colours():
 
 
 def test_inflated_views_look_from_the_side_they_name():
-    """The front of the brain is left in left lateral and right medial views; only what faces the viewer is drawn."""
+    """The front of the brain is left in left lateral and right medial views; lateral is away from the other half."""
     head = {side: mesh_of("inflated", side).points for side in HEMISPHERES}
     front = np.concatenate([head[side][:, 1] for side in HEMISPHERES])  # y grows to the front
     made = inflated(front, whole(), cmap="gray", limits=(-110.0, 110.0))
-    for ax, leftward in zip(made.axes[:4], (True, False, True, False), strict=True):
-        faces = ax.collections[0]
-        across = np.array([path.vertices[:3, 0].mean() for path in faces.get_paths()])
-        light = faces.get_facecolor()[:, :3].mean(1)
-        assert (np.corrcoef(across, light)[0, 1] < -0.7) == leftward
-        assert abs(np.corrcoef(across, light)[0, 1]) > 0.7
+    for image, leftward in zip(drawn(made), (True, False, True, False), strict=True):
+        seen = image[..., 3] > 0
+        _, across = np.nonzero(seen)
+        assert (np.corrcoef(across, image[seen][:, 0])[0, 1] < -0.7) == leftward
+        assert abs(np.corrcoef(across, image[seen][:, 0])[0, 1]) > 0.7
     outer = inflated(np.concatenate([head[side][:, 0] for side in HEMISPHERES]), whole(), cmap="gray", limits=(-45, 45))
-    light = [ax.collections[0].get_facecolor()[:, :3].mean() for ax in outer.axes[:4]]
+    light = [image[image[..., 3] > 0][:, 0].mean() for image in drawn(outer)]
     # x grows to the right: the left hemisphere's lateral side is darker than its medial side
     assert light[0] < light[1]
     assert light[2] < light[3]
@@ -241,18 +169,57 @@ def test_inflated_views_look_from_the_side_they_name():
     assert names == ["left, lateral", "left, medial", "right, medial", "right, lateral"]
 
 
-def test_faces_have_the_hue_of_their_values_darker_where_they_turn_away():
-    space = whole()
-    made = inflated(np.zeros(space.size), space, limits=(0.0, 1.0), cmap="Reds")
-    colours = made.axes[0].collections[0].get_facecolor()
-    lightest = np.array(colormaps["Reds"](0.0))[:3]
-    shares = colours[:, :3] / lightest
-    np.testing.assert_allclose(shares, shares[:, :1] * np.ones(3), atol=1e-6)
-    assert 0.6 < shares.min() < 0.75
-    assert shares.max() == pytest.approx(1.0, abs=0.01)
+def test_every_inflated_pixel_has_the_colour_of_its_vertex_darker_where_it_turns_away():
+    values = np.random.default_rng(0).normal(size=2 * VERTICES)
+    made = inflated(values, whole(), cmap="viridis", limits=(-1.0, 2.0))
+    views = [inflated_shot(side, toward)[0] for side in HEMISPHERES for toward in (-1, 1)]
+    for image, view, numbers in zip(drawn(made), views, np.repeat(np.split(values, 2), 2, axis=0), strict=True):
+        seen = view.vertex >= 0
+        colours = colormaps["viridis"](np.clip((numbers[view.vertex[seen]] + 1) / 3, 0, 1))[:, :3]
+        np.testing.assert_allclose(image[seen][:, :3], colours * (0.65 + 0.35 * view.shade[seen])[:, None])
+        assert (image[~seen][:, 3] == 0).all()
 
 
-@pytest.mark.parametrize("draw", [flatmap, inflated])
+def test_the_cortex_is_the_flat_map_above_the_inflated_views_in_the_same_colours():
+    values = np.random.default_rng(0).normal(size=2 * VERTICES)
+    options = {"cmap": "Reds", "limits": (-1.0, 1.0)}
+    made = cortex(values, whole(), title="Title", label="r", **options)
+    apart = drawn(flatmap(values, whole(), **options)) + drawn(inflated(values, whole(), **options))
+    for ours, theirs in zip(drawn(made), apart, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert made.axes[-1].get_ylabel() == "r"
+    assert made.get_suptitle() == "Title"
+    flat, below = made.axes[0], made.axes[2]
+    made.draw_without_rendering()
+    assert flat.get_position().y0 > below.get_position().y1
+
+
+def test_tinted_targets_keep_their_colours_and_bring_their_legend():
+    space = some(sides=["right"])
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 300))
+    x[7] = np.nan
+    tints = retinotopy(x, y)
+    made = tinted_cortex(tints, space, title="Title")
+    filled, note = fill(np.arange(300), space)
+    left, right, *sides = drawn(made)[:6]
+    assert (left[left[..., 3] > 0] == GREY).all()
+    pixels, _ = flat_pixels("right")
+    shown = filled["right"][pixels[pixels >= 0]].astype(int)
+    wanted = np.where(np.isnan(tints.colours[shown]), GREY[:3], tints.colours[shown])
+    np.testing.assert_allclose(right[pixels >= 0][:, :3], wanted)
+    assert (wanted == GREY[:3]).all(1).any()
+    assert len(sides) == 4
+    legend = made.axes[-1]
+    assert [tick.get_text() for tick in legend.get_xticklabels()] == ["left", "", "right"]
+    assert note in [text.get_text() for text in made.texts]
+    made.draw_without_rendering()
+    box = legend.get_position()
+    assert box.x0 > made.axes[1].get_position().x1  # beside the maps, and square
+    assert box.width * made.get_figwidth() == pytest.approx(box.height * made.get_figheight(), rel=0.01)
+    assert box.width * made.get_figwidth() == pytest.approx(1.15, rel=0.25)
+
+
+@pytest.mark.parametrize("draw", [flatmap, inflated, cortex])
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf])
 def test_odd_values_are_drawn_without_a_warning(draw, value):
     draw(np.full(600, value), some()).draw_without_rendering()
@@ -266,7 +233,7 @@ def test_one_vertex_and_none_are_drawn_without_a_warning():
     assert (left[left[..., 3] > 0] == GREY).all()
 
 
-@pytest.mark.parametrize("draw", [fill, flatmap, inflated])
+@pytest.mark.parametrize("draw", [flatmap, inflated, cortex])
 def test_what_cannot_be_drawn_is_refused(draw):
     space = some(3)
     with pytest.raises(DataError, match=r"shape \(5,\).*\[6\]"):

@@ -1,17 +1,18 @@
 """`encode` with the selector: the run, its truth and controls, a dataset without a split, an interruption."""
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from fusiform.data import Features, Responses, Space
 from fusiform.errors import SettingsError
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import selection
 from fusiform.pairs import pair
-from fusiform.recipes import selectors
 from fusiform.recipes.encode import encode
-from fusiform.recipes.selectors import reads_layers, selector_truth
+from fusiform.recipes.selectors import learning, reads_layers, selecting, selector_truth
 from fusiform.scores import Scores
 
 TINY = {"pictures": 200, "vertices": 80, "subjects": 1, "layers": 2, "patches": 8, "ncsnr": 1.0}
@@ -40,20 +41,56 @@ def test_the_run_holds_table_network_maps_and_numbers(run):
     assert {"hemisphere", "vertex", "x", "z", "layer", "center_x", "scale", "confidence", "cluster"} <= set(table)
     kept = selection(NeuralEncoder.load(run.folder / "model"))
     pd.testing.assert_series_equal(kept["center_x"], table["center_x"])
-    figures = {path.stem for path in (run.folder / "figures").iterdir()}
-    assert {"selected_layer", "selected_x", "selected_scale", "selected_cluster", "map"} <= figures
+    assert table["score"].tolist() == pd.read_parquet(run.folder / "scores.parquet")["r"].tolist()
     summary = run.summary
     assert set(summary["truth"]) == {"layer_exact", "center_r_x", "center_r_y", "scale_auc"}
     told = {"shuffled_ratio", "shuffled_layer_exact", "best_single_layer_ratio", "shuffled_r"}
     assert told <= set(summary["controls"])
     assert summary["scores"]["ratio_to_ceiling"] > 0.3
     assert abs(summary["controls"]["shuffled_r"]) < 0.2
-    assert "What each target reads" in (run.folder / "report.html").read_text()
+
+
+QUANTITIES = ["mean_layer", "confidence", "polar_angle", "eccentricity", "center_x", "center_y", "scale", "score"]
+
+
+def test_every_quantity_is_a_file_for_each_hemisphere(run):
+    names = {f"{name}.{side}.func.gii" for name in QUANTITIES for side in ("lh", "rh")}
+    names |= {f"{name}.{side}.label.gii" for name in ("layer", "cluster") for side in ("lh", "rh")}
+    assert {path.name for path in (run.folder / "maps").iterdir()} == names
+    table = pd.read_parquet(run.folder / "selection.parquet")
+    for short, side in (("lh", "left"), ("rh", "right")):
+        own = table[table["hemisphere"] == side]
+        for name in QUANTITIES:
+            values = nibabel.load(run.folder / "maps" / f"{name}.{short}.func.gii").darrays[0].data
+            np.testing.assert_allclose(values[own["vertex"]], own[name].to_numpy(), rtol=1e-6)
+            assert np.isfinite(values).sum() == len(own)
+        image = nibabel.load(run.folder / "maps" / f"layer.{short}.label.gii")
+        labels = image.labeltable.get_labels_as_dict()
+        assert [labels[key] for key in image.darrays[0].data[own["vertex"]]] == own["layer"].tolist()
+
+
+def test_every_quantity_is_a_figure_and_the_brain_turns(run):
+    shown = {path.name for path in (run.folder / "figures").iterdir()}
+    plain = {f"selected_{name}.png" for name in (*QUANTITIES, "layer", "cluster") if name != "mean_layer"}
+    assert plain | {"selected_layers.png", "selected_places.png", "map.png", "channels.png"} <= shown
+    for name in ("turning_layers.gif", "turning_places.gif"):
+        with Image.open(run.folder / "figures" / name) as moving:
+            assert moving.n_frames == 30
+        assert (run.folder / "figures" / name).stat().st_size < 3e6
+
+
+def test_the_report_holds_them_all_and_says_how_to_read_them(run):
+    page = (run.folder / "report.html").read_text()
+    assert page.count("data:image/gif") == 2
+    assert page.count("data:image/png") == len(list((run.folder / "figures").glob("*.png")))
+    assert len(page) < 15e6
+    for words in ("What each target reads", "Maps", "What regions see in pictures", "up is up", "Red, green and blue"):
+        assert words in page
 
 
 def test_an_unknown_argument_is_named():
     with pytest.raises(SettingsError, match=r"'widht'.*did you mean 'width'"):
-        selectors._arguments("selector", {"widht": 3}, 0, "cpu")
+        learning.arguments_of("selector", {"widht": 3}, 0, "cpu")
 
 
 def test_only_the_selector_reads_all_layers():
@@ -99,14 +136,14 @@ def test_without_a_split_one_stimulus_of_ten_is_for_validation():
             seen.append(pairs.samples["stimulus"][validation].unique().tolist())
             return self
 
-    selectors._fitted(Watched(), pairs)
+    learning._fitted(Watched(), pairs)
     assert seen == [["picture9", "picture19"]]
 
 
 @pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on(tmp_path, run, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(selectors, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(selecting, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode(**TOLD, out=tmp_path / "run")
     assert (tmp_path / "run" / "checkpoints" / "fold0" / "checkpoint.safetensors").is_file()

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from fusiform.data import Space
-from fusiform.plots.surface import flatmap, unplaced
-from fusiform.plots.volume import mosaic, unsliced
+from fusiform.plots.filling import unplaced
+from fusiform.plots.paint import Tints
+from fusiform.plots.surface import cortex, flatmap, tinted_cortex
+from fusiform.plots.volume import mosaic, tinted_mosaic, unsliced
 
-__all__ = ["brain_map", "unmapped"]
+__all__ = ["brain_map", "tinted_map", "unmapped"]
 
 
 def brain_map(
@@ -18,17 +21,33 @@ def brain_map(
     *,
     title: str = "",
     label: str = "",
-    cmap: str = "magma",
+    cmap: str | Colormap = "magma",
     limits: tuple[float, float] | None = None,
     categories: Sequence[str] | None = None,
+    sides: bool = False,
 ) -> Figure:
     """Values [V] where their targets lie: `volume.mosaic` where the space has a grid, else `surface.flatmap`.
+
+    Args:
+        values: [V].
+        space: where they lie.
+        title, label, cmap, limits, categories: as in `flatmap`.
+        sides: show the inflated cortex from its sides, too (`surface.cortex`); slices stay as they are.
 
     Raises:
         DataError: the space has no places that can be drawn, as `unmapped` says, or not V targets.
     """
-    draw = flatmap if space.grid is None else mosaic
+    draw = mosaic if space.grid is not None else cortex if sides else flatmap
     return draw(values, space, title=title, label=label, cmap=cmap, limits=limits, categories=categories)
+
+
+def tinted_map(tints: Tints, space: Space, *, title: str = "") -> Figure:
+    """Targets that have a colour each where they lie: in slices, or on the cortex, flat and from its sides.
+
+    Raises:
+        DataError: as in `brain_map`.
+    """
+    return (tinted_cortex if space.grid is None else tinted_mosaic)(tints, space, title=title)
 
 
 def unmapped(space: Space) -> str:

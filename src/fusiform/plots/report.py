@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fusiform.files import atomic, write_text
 
-__all__ = ["Picture", "Section", "save_figures", "write_report"]
+__all__ = ["Animation", "Picture", "Section", "save_figures", "write_report"]
 
 DPI = 160  # dots per inch of the files: finer than shown, so that text stays sharp on dense screens and on paper
 SHOWN = 120  # CSS pixels per inch of a figure
@@ -35,6 +36,7 @@ class Picture:
     name: str
     figure: Figure
     caption: str
+    suffix = "png"
 
     @cached_property
     def png(self) -> bytes:
@@ -42,6 +44,39 @@ class Picture:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         return buffer.getvalue()
+
+    @property
+    def file(self) -> bytes:
+        """What is saved and shown."""
+        return self.png
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height on the page, in CSS pixels."""
+        width, height = (round(SHOWN * inches) for inches in self.figure.get_size_inches())
+        return width, height
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A moving picture of a report.
+
+    Args:
+        name: of its file, such as `spin`.
+        file: a GIF.
+        caption: as of `Picture`.
+    """
+
+    name: str
+    file: bytes = field(repr=False)
+    caption: str
+    suffix = "gif"
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height on the page, in CSS pixels: those of the file."""
+        with Image.open(io.BytesIO(self.file)) as image:
+            return image.size
 
 
 @dataclass(frozen=True)
@@ -60,7 +95,7 @@ class Section:
     title: str
     paragraphs: Sequence[str] = ()
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[Picture | Animation] = ()
     table: pd.DataFrame | None = None
     notice: str = ""
 
@@ -91,11 +126,11 @@ def write_report(
 
 
 def save_figures(folder: Path | str, sections: Sequence[Section]) -> None:
-    """Write every picture of the sections as `folder/name.png`."""
+    """Write every picture of the sections as `folder/name.png`, or `.gif` where it moves."""
     for section in sections:
         for picture in section.pictures:
-            with atomic(Path(folder) / f"{picture.name}.png") as new:
-                new.write_bytes(picture.png)
+            with atomic(Path(folder) / f"{picture.name}.{picture.suffix}") as new:
+                new.write_bytes(picture.file)
 
 
 def _page(title: str, body: str) -> str:
@@ -125,11 +160,11 @@ def _section(section: Section, number: int) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _picture(picture: Picture) -> str:
-    data = base64.b64encode(picture.png).decode()
-    width, height = (round(SHOWN * inches) for inches in picture.figure.get_size_inches())
+def _picture(picture: Picture | Animation) -> str:
+    data = base64.b64encode(picture.file).decode()
+    width, height = picture.shown
     caption = escape(picture.caption)
-    image = f'<img alt="{caption}" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{caption}" width="{width}" height="{height}" src="data:image/{picture.suffix};base64,{data}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 

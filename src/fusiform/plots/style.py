@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colorbar import Colorbar
+from matplotlib.colorbar import Colorbar, make_axes
 from matplotlib.figure import Figure
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "figure",
     "heading",
     "legend",
+    "legend_axes",
     "name_places",
     "tidy",
 ]
@@ -88,6 +89,17 @@ def colour_bar(
     bar.set_label(label, fontsize=9, color=INK)
     bar.ax.tick_params(labelsize=8, colors=MUTED, labelcolor=INK)
     return bar
+
+
+def legend_axes(made: Figure, axes: Sequence[Axes], size: tuple[float, float]) -> Axes:
+    """Axes of about this size, width and height in inches, right of the others: for a legend in two dimensions."""
+    across, up = size[0] / made.get_figwidth(), size[1] / made.get_figheight()
+    beside, _ = make_axes(
+        list(axes), location="right", fraction=across, shrink=min(1.0, 1.3 * up), aspect=size[1] / size[0], pad=0.015
+    )
+    beside.tick_params(labelsize=8, colors=MUTED, labelcolor=INK, length=0)
+    beside.spines[:].set_visible(False)
+    return beside
 
 
 def name_places(made: Figure, ax: Axes, names: Sequence[str], space: float) -> None:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import Colormap, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Grid, Space
 from fusiform.errors import DataError
-from fusiform.plots.paint import Floats, Paint, finish, paint_for
+from fusiform.plots.paint import Floats, Painter, Tints, finish, paint_for
 from fusiform.plots.style import MUTED, axes_grid, blank
 
-__all__ = ["Slices", "axial", "mosaic", "unsliced"]
+__all__ = ["Slices", "axial", "mosaic", "tinted_mosaic", "unsliced"]
 
 MOST, ACROSS = 15, 5  # slices, and those in a line
 WIDTH, TALLEST = 1.75, 3.0  # inches of a slice
@@ -44,7 +44,7 @@ def mosaic(
     *,
     title: str = "",
     label: str = "",
-    cmap: str = "magma",
+    cmap: str | Colormap = "magma",
     limits: tuple[float, float] | None = None,
     categories: Sequence[str] | None = None,
 ) -> Figure:
@@ -65,8 +65,20 @@ def mosaic(
         DataError: the space has no grid, or not V voxels.
     """
     slices = axial(values, space)
+    return _drawn(slices, paint_for([slices.values], cmap, limits, categories), title, label)
+
+
+def tinted_mosaic(tints: Tints, space: Space, *, title: str = "") -> Figure:
+    """As `mosaic`, of voxels that have a colour each and a legend of its own; see `tints`.
+
+    Raises:
+        DataError: as in `mosaic`.
+    """
+    return _drawn(axial(tints.targets, space), tints, title, "")
+
+
+def _drawn(slices: Slices, paint: Painter, title: str, label: str) -> Figure:
     chosen = _chosen(slices.inside.sum(axis=(1, 2)))
-    paint = paint_for([slices.values], cmap, limits, categories)
     made, axes = _frames(len(chosen), slices)
     for ax, number in zip(axes, chosen, strict=False):
         _draw(ax, slices, int(number), paint)
@@ -139,7 +151,7 @@ def _frames(count: int, slices: Slices) -> tuple[Figure, list[Axes]]:
     return made, axes
 
 
-def _draw(ax: Axes, slices: Slices, number: int, paint: Paint) -> None:
+def _draw(ax: Axes, slices: Slices, number: int, paint: Painter) -> None:
     inside = slices.inside[number]
     colours = np.zeros((*inside.shape, 4))
     colours[slices.inside.any(axis=0)] = to_rgba(ELSEWHERE)

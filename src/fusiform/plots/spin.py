@@ -1,0 +1,99 @@
+"""The inflated cortex turning around, as a moving picture (GIF) with its legend."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from numpy.typing import NDArray
+from PIL import Image
+
+from fusiform.checking import at_least
+from fusiform.data import Space
+from fusiform.plots.camera import Shot, look, together
+from fusiform.plots.filling import fill
+from fusiform.plots.meshes import HEMISPHERES
+from fusiform.plots.paint import Tints
+from fusiform.plots.style import figure
+
+__all__ = ["spin"]
+
+STEP = 0.7  # mm of a pixel
+MARGIN = 4.0  # mm around the brain
+SECONDS = 6.0  # of a turn
+COLOURS = 128  # of the palette that all frames share
+DPI = 100  # of the legend
+
+Pixels = NDArray[np.uint8]
+
+
+def spin(tints: Tints, space: Space, *, frames: int = 30) -> bytes:
+    """Both inflated hemispheres on fsaverage5, turning once around to the left and over again, as a GIF.
+
+    It begins behind the brain: the left hemisphere is on the left.
+
+    Args:
+        tints: the colour of each of the V targets, and the legend.
+        space: where they live; it must name vertices of an fsaverage mesh.
+        frames: of one turn.
+
+    Raises:
+        DataError: the space has no mesh, another one, or not V targets.
+        SettingsError: there is no frame.
+    """
+    at_least(1, frames=frames)
+    filled, _ = fill(tints.targets, space)
+    colours = tints(np.concatenate([filled[hemisphere] for hemisphere in HEMISPHERES]))
+    beside = _legend(tints)
+    turn = [_frame(shot, colours, beside) for shot in _turn(frames)]
+    return _gif(turn, round(1000 * SECONDS / frames))
+
+
+@lru_cache(maxsize=1)
+def _turn(frames: int) -> tuple[Shot, ...]:
+    """Taken from all around, evenly apart; they are the same for every map."""
+    mesh = together()
+    reach = np.hypot(mesh.points[:, 0], mesh.points[:, 1]).max() + MARGIN
+    height = np.abs(mesh.points[:, 2]).max() + MARGIN
+    extent = (-reach, reach, -height, height)
+    return tuple(look(mesh, 360 * number / frames, extent, STEP) for number in range(frames))
+
+
+def _frame(shot: Shot, colours: NDArray[np.float64], beside: Pixels) -> Pixels:
+    """The brain on white, and the legend right of it, [H, W, 3]."""
+    image = shot.coloured(colours)[::-1]
+    image = image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
+    brain = np.round(255 * image).astype(np.uint8)
+    height = max(len(brain), len(beside))
+    return np.concatenate([_padded(brain, height), _padded(beside, height)], axis=1)
+
+
+def _padded(image: Pixels, height: int) -> Pixels:
+    """White above and below."""
+    above = (height - len(image)) // 2
+    return np.pad(image, ((above, height - len(image) - above), (0, 0), (0, 0)), constant_values=255)
+
+
+def _legend(tints: Tints) -> Pixels:
+    """The legend alone, [H, W, 3]."""
+    width, height = tints.size
+    made = figure(width + 0.9, height + 0.6)
+    ax = made.subplots()
+    ax.set_box_aspect(height / width)
+    ax.tick_params(labelsize=8, length=0)
+    ax.spines[:].set_visible(False)
+    tints.legend(ax)
+    made.set_dpi(DPI)
+    canvas = FigureCanvasAgg(made)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+
+
+def _gif(frames: list[Pixels], pause: int) -> bytes:
+    """One palette for all, so that colours do not flicker; `pause` in milliseconds."""
+    some = np.concatenate(frames[:: max(1, len(frames) // 6)])
+    palette = Image.fromarray(some).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    first, *others = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=pause, loop=0, optimize=False)
+    return buffer.getvalue()

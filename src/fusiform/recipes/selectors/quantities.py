@@ -1,0 +1,140 @@
+"""What is known of every target after the training: each quantity with its colours and the words to read its map by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fusiform.data import Space
+from fusiform.plots.imaging import save_map, unwritten
+from fusiform.plots.tints import ANGLES
+from fusiform.scores import Scores
+
+__all__ = ["Quantity", "measured", "quantities", "save_maps"]
+
+ACROSS = {"limits": (-1, 1), "cmap": "coolwarm"}  # a place along an axis of the picture
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One map.
+
+    Args:
+        name: of its files.
+        column: of the table.
+        caption: how to read it, in plain words.
+        look: options of `plots.maps.brain_map`: its colours, and the label of the colour bar.
+    """
+
+    name: str
+    column: str
+    caption: str
+    look: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def categories(self) -> Sequence[str] | None:
+        """Names of which the column holds positions, if it does."""
+        names: Sequence[str] | None = self.look.get("categories")
+        return names
+
+
+def measured(table: pd.DataFrame, scores: Scores) -> pd.DataFrame:
+    """The table of choices with the `score`, r, of every target."""
+    return table.assign(score=scores.values)
+
+
+def quantities(layers: Sequence[str], table: pd.DataFrame) -> list[Quantity]:
+    """Those that the table holds, in the order in which a reader wants them.
+
+    Args:
+        layers: of the network, in order.
+        table: as `measured` gives it.
+    """
+    clusters = [str(number) for number in range(int(table["cluster"].max()) + 1)] if len(table) else []
+    found = [
+        Quantity(
+            "layer",
+            "layer_index",
+            "The layer that each target reads most. The first layers of the network are dark, the last ones light: a "
+            "region of one colour reads one depth of the network.",
+            {"categories": list(layers), "cmap": "viridis", "label": "layer"},
+        ),
+        Quantity(
+            "mean_layer",
+            "mean_layer",
+            "The mean of the layers that a target reads, weighted by how much it reads of each: 0 is the first layer.",
+            {"limits": (0, max(1, len(layers) - 1)), "cmap": "viridis", "label": "mean layer"},
+        ),
+        Quantity(
+            "confidence",
+            "confidence",
+            "How decided a target is. 1: it reads one layer only; 0: it reads all layers alike, and its layer on the "
+            "other maps means little.",
+            {"limits": (0, 1), "label": "undecided → decided"},
+        ),
+        Quantity(
+            "polar_angle",
+            "polar_angle",
+            "The direction from the middle of the picture to the place that a target looks at: 0 degrees to the right, "
+            "90 upwards, 180 to the left, -90 downwards; the hues are those of the map of places.",
+            {"limits": (-180, 180), "cmap": ANGLES, "label": "polar angle (degrees)"},
+        ),
+        Quantity(
+            "eccentricity",
+            "eccentricity",
+            "How far from the middle of the picture that place is; 1 is the middle of an edge.",
+            {"limits": (0, 1), "label": "middle → edge"},
+        ),
+        Quantity(
+            "center_x",
+            "center_x",
+            "The same place across the picture: blue to the left of its middle, red to the right.",
+            ACROSS | {"label": "left → right"},
+        ),
+        Quantity(
+            "center_y",
+            "center_y",
+            "The same place down the picture: blue above its middle, red below.",
+            ACROSS | {"label": "above → below"},
+        ),
+        Quantity(
+            "center_t",
+            "center_t",
+            "When a target looks within each stretch of film: blue early, red late.",
+            ACROSS | {"label": "early → late"},
+        ),
+        Quantity(
+            "scale",
+            "scale",
+            "Dark: the target reads one place in the picture. Light: it reads the picture as a whole, and its place on "
+            "the other maps means little.",
+            {"limits": (0, 1), "label": "local → global"},
+        ),
+        Quantity(
+            "cluster",
+            "cluster",
+            "Targets of one colour read similar mixtures of the network's channels, wherever they are; cluster 0 is "
+            "the largest. The colours have no order.",
+            {"categories": clusters, "cmap": "tab20", "label": "cluster"},
+        ),
+        Quantity(
+            "score",
+            "score",
+            "Correlation of predicted and measured responses on held-out samples. Where it is near zero, the other "
+            "maps show what the network guessed from the neighbourhood.",
+            {"label": "r"},
+        ),
+    ]
+    return [quantity for quantity in found if quantity.column in table]
+
+
+def save_maps(folder: Path, table: pd.DataFrame, space: Space, layers: Sequence[str]) -> None:
+    """Write every quantity as files of images (`plots.imaging.save_map`), where the space has a place for them."""
+    if unwritten(space):
+        return
+    for quantity in quantities(layers, table):
+        cmap = quantity.look.get("cmap", "magma")
+        values = table[quantity.column]
+        save_map(folder, quantity.name, values, space, categories=quantity.categories, cmap=cmap)

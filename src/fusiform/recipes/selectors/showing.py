@@ -1,0 +1,91 @@
+"""What the report of a selector shows: every quantity as a map, the places and the layers in colours of their own."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from fusiform.data import Space
+from fusiform.plots.maps import brain_map, tinted_map, unmapped
+from fusiform.plots.paint import Tints
+from fusiform.plots.report import Animation, Picture, Section
+from fusiform.plots.spin import spin
+from fusiform.plots.tints import layered, retinotopy
+from fusiform.recipes.selectors.quantities import Quantity, quantities
+
+__all__ = ["selection_sections"]
+
+LAYERS = (
+    "Which layer each target reads, and how surely. The colour is the mean of its layers, weighted by how much it "
+    "reads of each; it fades to grey where the target reads many layers alike. On a brain that is built like the "
+    "network, colours run from the first layers at the back to the last ones in front."
+)
+PLACES = (
+    "Where in the picture each target looks. Find a target's colour in the square on the right, which is the picture "
+    "as it was shown: up is up. The hue is the direction from the middle; dark is near the middle and bright far from "
+    "it. Where the map of scales is light, a target reads the whole picture, and its place means little."
+)
+TURNING = "The same colours on both hemispheres, inflated and turning; it begins behind the brain."
+READING = (
+    "Grey has no value: no target is near. On the flat maps each hemisphere is cut open and laid out, with the back of "
+    "the brain towards the middle of the figure; lines are the borders of the sulci. The inflated views below have the "
+    "same colours."
+)
+SLICES = "Slices run from below to above, with left on the left; grey voxels have no value."
+
+
+def selection_sections(
+    table: pd.DataFrame, layers: Sequence[str], space: Space, numbers: Mapping[str, float | None]
+) -> list[Section]:
+    """What each target reads: in numbers, and as maps.
+
+    Args:
+        table: as `quantities.measured` gives it.
+        layers: of the network, in order.
+        space: where the targets live.
+        numbers: controls, and what was found of a planted truth, by name.
+    """
+    return [_in_numbers(table, layers, numbers), _as_maps(table, layers, space)]
+
+
+def _in_numbers(table: pd.DataFrame, layers: Sequence[str], numbers: Mapping[str, float | None]) -> Section:
+    rows = pd.DataFrame(
+        {
+            "layer": list(layers),
+            "targets": [int((table["layer"] == layer).sum()) for layer in layers],
+            "mean share": [float(table[f"share:{layer}"].mean()) for layer in layers],
+        }
+    )
+    told = [f"{name.replace('_', ' ')}: {value:.3f}" for name, value in numbers.items() if value is not None]
+    text = [
+        "Each target reads a mixture of layers at one place and scale, which follow from its coordinates; its own "
+        "weights mix the channels. In the shuffled control targets have exchanged their coordinates: what it still "
+        "predicts does not come from their places.",
+        *(["; ".join(told) + "."] if told else []),
+        "In the table, targets are those that read the layer most, and the mean share is how much of it all targets "
+        "read.",
+    ]
+    return Section("What each target reads", text, table=rows)
+
+
+def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space) -> Section:
+    if why := unmapped(space):
+        return Section("Maps", notice=f"There are no maps, for the space {space.name!r} {why}.")
+    text = [READING if space.grid is None else SLICES]
+    pictures = _tinted("layers", layered(table["mean_layer"], table["confidence"], layers), space, LAYERS)
+    if "polar_angle" in table:
+        pictures += _tinted("places", retinotopy(table["center_x"], table["center_y"]), space, PLACES)
+    plain = [quantity for quantity in quantities(layers, table) if quantity.name != "mean_layer"]  # shown above
+    return Section("Maps", text, pictures=[*pictures, *(_plain(quantity, table, space) for quantity in plain)])
+
+
+def _tinted(name: str, tints: Tints, space: Space, caption: str) -> list[Picture | Animation]:
+    """A map with a legend of its own, and the brain that turns where there is a surface."""
+    shown: list[Picture | Animation] = [Picture(f"selected_{name}", tinted_map(tints, space), caption)]
+    if space.grid is None:
+        shown.append(Animation(f"turning_{name}", spin(tints, space), TURNING))
+    return shown
+
+
+def _plain(quantity: Quantity, table: pd.DataFrame, space: Space) -> Picture:
+    made = brain_map(table[quantity.column], space, sides=True, **quantity.look)
+    return Picture(f"selected_{quantity.name}", made, quantity.caption)

@@ -1,0 +1,63 @@
+"""What is mapped of a table, and with which colours; the files of voxels, and of spaces without places."""
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from fusiform.data import Space
+from fusiform.recipes.selectors.quantities import measured, quantities, save_maps
+from fusiform.scores import Scores
+
+LAYERS = ["a", "b", "c"]
+
+
+def table_of(count, places=2):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"layer_index": np.arange(count) % 3, "mean_layer": random.uniform(0, 2, count)})
+    table["layer"] = np.array(LAYERS)[table["layer_index"]]
+    table["confidence"] = random.uniform(size=count)
+    for axis in "xyt"[:places]:
+        table[f"center_{axis}"] = random.uniform(-1, 1, count)
+    if places > 1:
+        table["polar_angle"], table["eccentricity"] = random.uniform(-180, 180, count), random.uniform(size=count)
+    table["scale"], table["cluster"] = random.uniform(size=count), np.arange(count) % 4
+    for layer, share in zip(LAYERS, random.dirichlet([1, 1, 1], count).T, strict=True):
+        table[f"share:{layer}"] = share
+    return measured(table, Scores(random.uniform(size=count), "pearson", None))
+
+
+def test_what_the_table_lacks_is_left_out():
+    assert [one.name for one in quantities(LAYERS, table_of(8, places=0))] == [
+        *("layer", "mean_layer", "confidence", "scale", "cluster", "score")
+    ]
+    assert "center_t" in [one.name for one in quantities(LAYERS, table_of(8, places=3))]
+
+
+def test_categories_are_as_many_as_there_are():
+    looks = {one.name: one.look for one in quantities(LAYERS, table_of(8))}
+    assert looks["layer"]["categories"] == LAYERS
+    assert looks["cluster"]["categories"] == ["0", "1", "2", "3"]
+    assert [name for name, look in looks.items() if "categories" in look] == ["layer", "cluster"]
+
+
+def test_every_quantity_says_how_to_read_it():
+    found = quantities(LAYERS, table_of(8, places=3))
+    assert len({one.caption for one in found}) == len(found)
+    assert all(len(one.caption) > 40 and one.look["label"] for one in found)
+
+
+def test_maps_of_voxels_are_volumes(tmp_path):
+    mask = np.random.default_rng(0).random((4, 5, 6)) < 0.5
+    space = Space.voxels("voxels", mask, np.diag([2.0, 2.0, 2.5, 1.0]))
+    table = table_of(space.size)
+    save_maps(tmp_path / "maps", table, space, LAYERS)
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert {"scale.nii.gz", "layer.nii.gz", "layer.tsv", "polar_angle.nii.gz", "score.nii.gz"} <= names
+    volume = nibabel.load(tmp_path / "maps" / "scale.nii.gz")
+    np.testing.assert_array_equal(np.asarray(volume.dataobj)[mask], table["scale"].astype(np.float32))
+    np.testing.assert_array_equal(volume.affine, np.diag([2.0, 2.0, 2.5, 1.0]))
+
+
+def test_targets_without_places_have_no_files(tmp_path):
+    save_maps(tmp_path / "maps", table_of(5), Space.numbered("mask", 5), LAYERS)
+    assert not (tmp_path / "maps").exists()
