@@ -130,6 +130,14 @@ def test_a_sentence_among_settings_keeps_its_commas():
     assert given == {"prompt": "What is this, and why?", "pool": "last", "template": "{prompt}: {image}"}
 
 
+def test_values_may_hold_an_equals_sign():
+    from fusiform.cli import app
+
+    argv = ["encode", "--part=a=b", "--backbone-args", "prompt=Is 1+1=2?"]
+    given = app.parse_args(argv, exit_on_error=False, print_error=False)[1].arguments
+    assert (given["part"], given["backbone_args"]) == ("a=b", {"prompt": "Is 1+1=2?"})
+
+
 def test_list_names_everything_as_json(capsys):
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

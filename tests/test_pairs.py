@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,24 @@ def test_alignment_does_not_drift_over_ten_hours():
     pairs = pair(film({"f": 2 * 36_000}), responses)
     error = pairs.features["time"][:].ravel() - responses.samples["time"]
     assert abs(error[: count // 10].mean() - error[-count // 10 :].mean()) < 0.01
+
+
+def test_volumes_are_joined_together_and_not_one_by_one():
+    """Many times more volumes call hardly more functions: none is called for a volume, a lag or a row of a window."""
+
+    def calls(count):
+        features, responses = film({"f": 4 * count}), volumes({"f": count}, targets=1)
+        counted = []
+        sys.setprofile(lambda *_: counted.append(1))
+        try:
+            read = pair(features, responses, lags=(0.0, 2.0, 4.0), window=2.0).features["time"][:]
+        finally:
+            sys.setprofile(None)
+        assert read.shape == (count, 3, 1)
+        return len(counted)
+
+    calls(50)  # what is imported or remembered on a first call
+    assert calls(5000) < 2 * calls(50)
 
 
 def test_lags_stand_side_by_side():

@@ -1,9 +1,12 @@
 """The wheel, used far from the checkout."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,29 @@ def test_the_wheel_brings_what_is_not_python(installed):
     for name in ("py.typed", "datasets/upstream.csv", "plots/report.css", "recipes/presets/ridge.yaml"):
         assert (installed / "fusiform" / name).is_file(), name
     assert not (installed / "tests").exists()
+
+
+def test_requirements_are_published_packages_in_ranges(installed):
+    """No pin that takes a choice from the user, nothing from an address, nothing that reports to a service."""
+    [folder] = installed.glob("fusiform-*.dist-info")
+    required = [line.partition(";")[0].strip() for line in PathDistribution(folder).requires]
+    names = {re.split(r"[\[>]", line)[0].lower() for line in required}
+    assert {"numpy", "torch", "zarr"} <= names
+    assert not names & {"fusiform", "pycortex", "torchvision", "wandb"}
+    assert [line for line in required if not re.fullmatch(r"[\w.-]+(\[\w+\])?(>=[\d.]+)?", line)] == []
+
+
+MACHINE = r"[\"'](/(home|Users|mnt|scratch|data|tmp)/|[A-Z]:\\\\)"  # a folder of somebody's machine
+TAKEN_FOR_GRANTED = r"\.cuda\(|breakpoint\(|set_trace\(|\bwandb\b|torch\.hub"  # a GPU, a person, a service
+
+
+def test_no_machine_is_taken_for_granted(installed):
+    wrong = re.compile(f"{MACHINE}|{TAKEN_FOR_GRANTED}")
+    modules = list((installed / "fusiform").rglob("*.py"))
+    assert len(modules) > 100
+    texts = {path: ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}  # without comments
+    texts |= {path: path.read_text(encoding="utf-8") for path in (installed / "fusiform").rglob("*.yaml")}
+    assert [path.name for path, text in texts.items() if wrong.search(text)] == []
 
 
 @pytest.mark.slow

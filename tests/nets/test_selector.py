@@ -154,11 +154,12 @@ def test_half_precision_is_near(monkeypatch):
 
 def test_nothing_handed_in_is_changed_and_the_order_of_layers_does_not_matter():
     net, (local, global_) = make("pictures"), tokens("pictures")
-    before = {name: x.clone() for name, x in local.items()}
+    before = [{name: x.clone() for name, x in given.items()} for given in (local, global_)]
     first, _ = net(local, global_)
-    assert list(local) == list(before)
-    for name, x in local.items():
-        torch.testing.assert_close(x, before[name], rtol=0, atol=0)
+    for now, then in zip((local, global_), before, strict=True):
+        assert list(now) == list(then)
+        for name, x in now.items():
+            torch.testing.assert_close(x, then[name], rtol=0, atol=0)
     again, _ = net(dict(reversed(local.items())), dict(reversed(global_.items())))
     torch.testing.assert_close(again, first, rtol=0, atol=0)
 

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
@@ -18,6 +20,24 @@ def pair_of_matrices():
 def test_pearson_equals_scipy(pair_of_matrices):
     true, pred = pair_of_matrices
     np.testing.assert_allclose(pearson(true, pred), [pearsonr(a, b)[0] for a, b in zip(true.T, pred.T, strict=True)])
+
+
+@pytest.mark.parametrize("metric", [pearson, r2, mse])
+def test_targets_are_scored_together_and_not_one_by_one(metric):
+    """As many calls of functions for a hemisphere of vertices as for ten."""
+
+    def calls(targets):
+        true, pred = np.random.default_rng(0).normal(size=(2, 12, targets))
+        metric(true, pred)  # the first call fills caches
+        counted = []
+        sys.setprofile(lambda *_: counted.append(1))
+        try:
+            metric(true, pred)
+        finally:
+            sys.setprofile(None)
+        return len(counted)
+
+    assert calls(20_000) == calls(10) > 0
 
 
 def test_r2_and_mse_equal_sklearn(pair_of_matrices):
