@@ -1,6 +1,11 @@
 """`NeuralEncoder` and what it shows: forms of input, edges, resuming, saving, a planted truth recovered."""
 
 import json
+import socket
+import subprocess
+import sys
+import tracemalloc
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -11,7 +16,7 @@ from sklearn.base import clone
 
 from fusiform.data import Features, Responses, Space
 from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameError
-from fusiform.models import neural
+from fusiform.models import encoding, neural, subjects
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import channel_clusters, channel_weights, selection
 from fusiform.models.subjects import places_of
@@ -186,6 +191,96 @@ def test_pairs_bring_coordinates_and_their_split():
     assert isinstance(pairs, Pairs)
 
 
+class Noted(np.ndarray):
+    """An array that notes how many rows are read at once."""
+
+    reads: list = []  # noqa: RUF012 (one list for all)
+
+    def __getitem__(self, rows):
+        Noted.reads.append(len(rows))
+        return np.asarray(super().__getitem__(rows))
+
+
+def problem_of(monkeypatch, X, Y, places, **arguments):
+    """What would be trained."""
+    problems = []
+    with monkeypatch.context() as patch:
+        patch.setattr(neural, "fit", lambda problem, *_, **__: problems.append(problem))
+        encoder(places, **arguments).fit(X, Y)
+    return problems[0]
+
+
+def test_a_step_reads_every_layer_once(monkeypatch):
+    X, Y, places = brain()
+    problem = problem_of(monkeypatch, {name: x.view(Noted) for name, x in X.items()}, Y, places)
+    Noted.reads.clear()
+    problem.read((0, np.arange(8)))
+    assert Noted.reads == [8, 8, 8]
+
+
+def test_the_loss_is_a_mean_and_leaves_its_batch_alone(monkeypatch):
+    X, Y, places = brain()
+    Y[1, 2] = np.nan
+    problem = problem_of(monkeypatch, X, Y, places, penalty=0.0)
+    once, twice = (problem.read((0, rows)) for rows in (np.arange(8), np.tile(np.arange(8), 2)))
+    before = deepcopy(once)
+    with torch.no_grad():
+        found, doubled = (float(problem.loss(data, 0)) for data in (once, twice))
+        pred, _ = problem.net(*once[1])
+    assert found == pytest.approx(float((pred - once[2]).square().nanmean()), rel=1e-5)
+    assert doubled == pytest.approx(found, rel=1e-5)
+    torch.testing.assert_close(once, before, rtol=0, atol=0, equal_nan=True)
+
+
+def test_responses_on_disk_are_read_a_batch_at_a_time(tmp_path, monkeypatch):
+    """Doubles on disk, of which memory never holds more than a block."""
+    for module in (encoding, subjects):
+        monkeypatch.setattr(module, "READ", 1 << 14)
+    random = np.random.default_rng(0)
+    X, places = {"vector": random.standard_normal((400, 4), dtype=np.float32)}, random.standard_normal((2000, 3))
+    np.save(tmp_path / "Y.npy", random.standard_normal((400, 2000)))
+    Y = np.load(tmp_path / "Y.npy", mmap_mode="r")
+    model = encoder(places, epochs=1, batch_size=16).fit(X, Y)  # imports
+    tracemalloc.start()
+    model.fit(X, Y)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < Y.nbytes / 4
+
+
+def test_importing_it_imports_neither_plots_nor_networks():
+    code = "import sys, fusiform.models.neural; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"cortex", "matplotlib", "nilearn", "transformers", "timm", "open_clip"} & set(done.stdout.split())
+
+
+def test_no_server_is_asked(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("asked a server")
+
+    for owner, name in ((socket, "getaddrinfo"), (socket, "create_connection"), (socket.socket, "connect")):
+        monkeypatch.setattr(owner, name, refused)
+    pairs = pairs_of()
+    model = NeuralEncoder(**QUICK).fit(pairs)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(NeuralEncoder.load(tmp_path / "model").predict(pairs), model.predict(pairs))
+    assert len(selection(model)) == 10
+
+
+def test_layers_count_from_the_first_and_beyond_ten(tmp_path):
+    """As text, '10' comes before '2'."""
+    random = np.random.default_rng(0)
+    X = {str(number): random.standard_normal((16, 3, 2, 2), dtype=np.float32) for number in range(12)}
+    model = encoder(random.standard_normal((5, 3))).fit(X, random.standard_normal((16, 5)))
+    model.save(tmp_path / "model")
+    for one in (model, NeuralEncoder.load(tmp_path / "model", device="cpu")):
+        table = selection(one)
+        assert [column for column in table if column.startswith("share:")] == [f"share:{layer}" for layer in X]
+        shares = table[[f"share:{layer}" for layer in X]].to_numpy()
+        np.testing.assert_allclose(table["mean_layer"], shares @ np.arange(12), rtol=1e-6)
+        np.testing.assert_array_equal(one.predict(dict(reversed(X.items()))), model.predict(X))
+
+
 def test_hemispheres_on_one_sphere_are_laid_side_by_side():
     sphere = np.random.default_rng(0).standard_normal((50, 3))
     sphere *= 100 / np.linalg.norm(sphere, axis=1, keepdims=True)
@@ -244,6 +339,18 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
         NeuralEncoder.load(tmp_path / "model")
 
 
+def test_a_network_that_was_trained_elsewhere_is_loaded_here(tmp_path):
+    X, Y, places = brain()
+    model = encoder(places).fit(X, Y)
+    model.save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    state = json.loads(file.read_text())
+    file.write_text(json.dumps({**state, "settings": {**state["settings"], "device": "cuda:7"}}))
+    again = NeuralEncoder.load(tmp_path / "model", device="cpu")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.get_params()["device"] == "cpu"
+
+
 def test_interrupted_it_goes_on_and_another_fit_is_refused(tmp_path, monkeypatch):
     X, Y, places = brain()
     whole = encoder(places).fit(X, Y)
@@ -272,7 +379,8 @@ def test_interrupted_it_goes_on_and_another_fit_is_refused(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "other",
     [{"loss": "smooth_l1"}, {"penalty": 5.0}, {"decay_steps": 1}, {"width": 5}, {"ema": 0.9},
-     {"net_args": {"hidden": 9, "octaves": 2}}, {"precision": "bfloat16"}],
+     {"net_args": {"hidden": 9, "octaves": 2}}, {"precision": "bfloat16"}, {"weight_decay": 0.5}, {"clip": 1e-4},
+     {"learning_rate": 0.1}, {"schedule": "constant"}, {"warmup": 0.5}, {"batch_size": 5}],
 )  # fmt: skip
 def test_every_setting_does_something(other):
     X, Y, places = brain()
@@ -406,6 +514,19 @@ def test_clusters_follow_directions_and_always_end():
     for wrong in (0, 2.5):
         with pytest.raises(SettingsError, match="count is"):
             channel_clusters(model, wrong)
+
+
+def test_clusters_never_compare_all_targets_with_all(monkeypatch):
+    monkeypatch.setattr("fusiform.models.selection.FINE", 50)
+    X, Y, places = brain(n=8, v=6000)
+    model = encoder(places, epochs=1).fit(X, Y)
+    channel_clusters(model, 5)  # imports
+    tracemalloc.start()
+    found = channel_clusters(model, 5)["cluster"].nunique()
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == 5
+    assert held < 4 * 6000**2 / 10  # a tenth of a float32 for each pair
 
 
 def test_saved_settings_are_plain_json(tmp_path):
