@@ -27,6 +27,7 @@ class Features:
         rate: rows per second (Hz); None where stimuli do not unfold in time.
         convolved: the layers that already went through a haemodynamic response.
         skipped: stimuli that have no rows because they would not load, each with the reason.
+        name: of the set of a feature store that they were read from.
 
     Raises:
         DataError: arrays and index differ in rows, a column is missing, or the times contradict the rate.
@@ -37,6 +38,7 @@ class Features:
     rate: float | None = None
     convolved: frozenset[str] = frozenset()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for layer, array in self.arrays.items():

@@ -119,12 +119,13 @@ def decode(
     )
     watch.lap("features")
     pairs = one_layer(still(found.pairs), layer)
+    about = {"dataset": dataset, "subject": found.subject, "features": found.features}
     learner = regressor(model, pairs, gap=0, device=device, model_args=model_args)
     splits, groups = folds_of(pairs, folds, gap=0), repeated_stimuli(pairs)
     result = evaluate(pairs, "decode", learner, splits, groups=groups, progress=True)
     watch.lap("fit")
     title = f"Decoding: {dataset}, {found.subject}, to {backbone}"
-    return {"dataset": dataset, "subject": found.subject, **_tell(run, title, pairs, result, seed, watch)}
+    return {**about, **_tell(run, title, pairs, result, seed, watch)}
 
 
 def _tell(run: Run, title: str, pairs: Pairs, result: Evaluation, seed: int, watch: Stopwatch) -> dict[str, Any]:

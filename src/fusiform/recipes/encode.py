@@ -134,19 +134,20 @@ def encode(
     )
     watch.lap("features")
     pairs = found.pairs
+    about = {"dataset": dataset, "subject": found.subject, "features": found.features}
     title = f"Encoding: {dataset}, {found.subject}, from {backbone}"
     if reads_layers(model):
         splits = folds_of(pairs, folds, gap)
         told = select(
             run, title, found, splits, watch, model, model_args, metric=metric, gap=gap, seed=seed, device=device
         )
-        return {"dataset": dataset, "subject": found.subject, **told}
+        return {**about, **told}
     learner = regressor(model, pairs, gap=gap, device=device, model_args=model_args)
     read = {"all": list(pairs.features)} if together else None
     splits, groups = folds_of(pairs, folds, gap), repeated_stimuli(pairs)
     result = evaluate(pairs, "encode", learner, splits, layers=read, groups=groups, progress=True)
     watch.lap("fit")
-    return {"dataset": dataset, "subject": found.subject, **_tell(run, title, found, result, metric, seed, watch)}
+    return {**about, **_tell(run, title, found, result, metric, seed, watch)}
 
 
 def _tell(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fusiform.data import Grid, Space
 from fusiform.plots.report import Section, save_figures, write_report
 from fusiform.recipes.evaluate import Evaluation
 from fusiform.recipes.run import Run
@@ -23,6 +24,7 @@ __all__ = [
     "reliable",
     "save",
     "score_within",
+    "scores_of",
     "shuffled_r",
 ]
 
@@ -105,14 +107,40 @@ def layer_truth(planted: NDArray[Any], chosen: NDArray[np.str_], scores: Scores)
 
 
 def save(run: Run, result: Evaluation, scores: Scores, metric: str, runs: NDArray[np.int64] | None) -> None:
-    """Write `predictions.zarr` [M, Q] and `scores.parquet`: r, its ceiling, the metric, the layer, r of each layer."""
+    """Write `predictions.zarr` [M, Q] and `scores.parquet`: r, its ceiling, the metric, the layer, r of each layer.
+
+    The table also says, in the file's metadata, on which mesh or grid its targets live.
+    """
     table = scores.table().rename(columns={"pearson": "r"}).assign(layer=result.chosen)
     if metric != "pearson":
         table[metric] = result.score(metric, groups=runs).values
     for layer, pred in result.pred.items():
         table[f"r {layer}"] = result.score(pred=pred, groups=runs).values
+    table.attrs["space"] = _of_space(scores.space)
     run.save_array("predictions", result.best)
     run.save_scores(table)
+
+
+def scores_of(table: pd.DataFrame) -> Scores:
+    """The r of every target, its ceiling and its place, from what `save` wrote: columns before `r` are the space's."""
+    told = table.attrs.get("space") or {}
+    grid = told.get("grid")
+    space = Space(
+        told.get("name", "targets"),
+        table[list(table)[: list(table).index("r")]].copy(),
+        told.get("mesh"),
+        Grid((grid["shape"][0], grid["shape"][1], grid["shape"][2]), np.asarray(grid["affine"])) if grid else None,
+    )
+    ceiling = table["ceiling"].to_numpy(np.float64) if "ceiling" in table else None
+    return Scores(table["r"].to_numpy(np.float64), "pearson", space, ceiling)
+
+
+def _of_space(space: Space | None) -> dict[str, Any] | None:
+    """What a space is besides its table, as plain values."""
+    if space is None:
+        return None
+    grid = None if space.grid is None else {"shape": list(space.grid.shape), "affine": space.grid.affine.tolist()}
+    return {"name": space.name, "mesh": space.mesh, "grid": grid}
 
 
 def publish(run: Run, title: str, sections: Sequence[Section]) -> None:

@@ -53,6 +53,7 @@ class Material:
         subject: whose brain.
         stimuli: that were shown.
         trials: responses before repeats were averaged.
+        features: name of the set in the feature store that describes the stimuli.
         pairs: features and responses, repeats averaged if so wished.
         truth: what was planted, a row per target, or None.
     """
@@ -61,6 +62,7 @@ class Material:
     subject: str
     stimuli: Stimuli
     trials: Responses
+    features: str | None
     pairs: Pairs
     truth: pd.DataFrame | None
 
@@ -96,7 +98,9 @@ def material(
         features = _features(stimuli, network, layers, reduce, device)
     features = features.hemodynamic() if hemodynamic else features
     pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
-    return Material(source, subject, stimuli, trials, pairs, _planted(source, subject, part, pairs.space))
+    return Material(
+        source, subject, stimuli, trials, features.name, pairs, _planted(source, subject, part, pairs.space)
+    )
 
 
 def _check_usable(responses: Responses, subject: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ class Entry:
         marks = self._marks(numbers)
         arrays = self._rows.joined([_name(number) for number, mark in marks.items() if mark["arrays"]], self._dtype)
         blocks = [_described(mark) for mark in marks.values()]
-        return features_of(blocks, arrays, self.manifest["rate"], self.manifest["hemodynamic"])
+        found = features_of(blocks, arrays, self.manifest["rate"], self.manifest["hemodynamic"])
+        return replace(found, name=Path(self.place.address).name)
 
     def block(self, number: int) -> Block:
         """A block, with its rows in memory.
