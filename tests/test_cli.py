@@ -31,7 +31,8 @@ def test_values_need_no_torch():
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "encode", "decode", "extract", "fetch", "list", "doctor", "init-dataset", "export", "import"]
+    "verb",
+    ["demo", "encode", "decode", "extract", "fetch", "list", "doctor", "init-dataset", "export", "import", "report"],
 )
 def test_every_verb_explains_itself(verb, capsys):
     assert main([verb, "--help"]) == 0
