@@ -131,6 +131,7 @@ def encode(
         normalise=normalise,
         dataset_args=with_agreement(dataset_args, i_have_agreed),
         backbone_args=backbone_args,
+        placed=reads_layers(model),
     )
     watch.lap("features")
     pairs = found.pairs

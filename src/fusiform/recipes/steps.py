@@ -86,13 +86,19 @@ def material(
     normalise: str | None,
     dataset_args: Mapping[str, Any] | None,
     backbone_args: Mapping[str, Any] | None,
+    placed: bool = False,
 ) -> Material:
-    """Load a dataset, describe its stimuli and pair them with one subject's responses; settings as in `encode`."""
+    """Load a dataset, describe its stimuli and pair them with one subject's responses; settings as in `encode`.
+
+    Targets must have coordinates if `placed`: better to say so before the time for features is spent.
+    """
     with looking_in(root, dataset):
         source = load_dataset(dataset, **with_root(dataset, root, dataset_args))
         subject = subject or source.subjects[0]
         trials = source.responses(subject, part=part, rois=rois)
         _check_usable(trials, subject)
+        if placed:
+            trials.space.coordinates()
         stimuli = _shown(source.stimuli(part), trials)
         network = backbone_of(backbone, image_size, normalise, backbone_args)
         features = _features(stimuli, network, layers, reduce, device)
