@@ -210,7 +210,7 @@ def test_tinted_targets_keep_their_colours_and_bring_their_legend():
     assert (wanted == GREY[:3]).all(1).any()
     assert len(sides) == 4
     legend = made.axes[-1]
-    assert [tick.get_text() for tick in legend.get_xticklabels()] == ["left", "", "right"]
+    assert [tick.get_text() for tick in legend.get_xticklabels()] == ["left", "right"]
     assert note in [text.get_text() for text in made.texts]
     made.draw_without_rendering()
     box = legend.get_position()

@@ -6,7 +6,7 @@ from matplotlib import colormaps
 
 from fusiform.errors import DataError
 from fusiform.plots.style import figure
-from fusiform.plots.tints import ANGLES, PLAIN, layered, oklch, retinotopy
+from fusiform.plots.tints import PLAIN, layered, oklch, polar, retinotopy
 
 
 def legend_of(tints):
@@ -49,7 +49,9 @@ def test_places_in_one_direction_have_one_hue_that_brightens_outwards():
     assert middle.max() - middle.min() < 1e-3  # grey, and dark
     assert middle.mean() < near.mean()
     assert np.abs(far - other).max() > 0.3
-    np.testing.assert_allclose(retinotopy([0.0], [-0.9]).colours, oklch(0.74 * 0.9 + 0.2 * 0.1, 0.144, np.pi / 2)[None])
+    np.testing.assert_allclose(
+        retinotopy([0.0], [-0.9]).colours, oklch(0.42 + 0.34 * np.sqrt(0.9), 0.17 * np.sqrt(0.9), np.pi / 2)[None]
+    )
 
 
 def test_beyond_the_middle_of_an_edge_nothing_brightens_more():
@@ -67,17 +69,20 @@ def test_the_legend_is_the_picture_as_it_was_shown(x, y):
     assert top == -1
     assert ax.images[0].origin == "upper"
     names = dict(zip(ax.get_yticks().tolist(), [tick.get_text() for tick in ax.get_yticklabels()], strict=True))
-    assert names == {-1.0: "up", 0.0: "", 1.0: "down"}
+    assert names == {-0.75: "up", 0.75: "down"}
     names = dict(zip(ax.get_xticks().tolist(), [tick.get_text() for tick in ax.get_xticklabels()], strict=True))
-    assert names == {-1.0: "left", 0.0: "", 1.0: "right"}
+    assert names == {-0.75: "left", 0.75: "right"}
 
 
-def test_angles_have_the_hues_of_places():
-    angles = np.array([-135.0, -90.0, 0.0, 90.0, 179.0])
-    radians = np.deg2rad(angles)
-    places = retinotopy(np.cos(radians), -np.sin(radians)).colours
-    np.testing.assert_allclose(ANGLES((angles + 180) / 360)[:, :3], places, atol=0.03)
-    np.testing.assert_allclose(ANGLES(0.0), ANGLES(1.0))  # round
+def test_the_wheel_has_the_hues_of_places_as_bright_in_the_middle():
+    x, y = np.array([[0.05, 0.9, 0.0, -0.9], [0.0, 0.0, -0.9, 0.0]])
+    near, right, up, left = polar(x, y).colours
+    np.testing.assert_allclose(near, right)
+    np.testing.assert_allclose(polar([1.0, 0.0], [0.0, -1.0]).colours, retinotopy([1.0, 0.0], [0.0, -1.0]).colours)
+    ax = legend_of(polar(x, y))
+    for place, colour in (((0.7, 0.0), right), ((0.0, -0.7), up), ((-0.7, 0.0), left)):
+        np.testing.assert_allclose(legend_at(ax, *place), colour, atol=0.03)
+    assert np.isnan(polar([np.nan], [0.1]).colours).all()
 
 
 def test_layers_fade_where_they_are_undecided():

@@ -12,7 +12,7 @@ from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import selection
 from fusiform.pairs import pair
 from fusiform.recipes.encode import encode
-from fusiform.recipes.selectors import learning, reads_layers, selecting, selector_truth
+from fusiform.recipes.selectors import learning, reads_layers, selecting, selector_truth, showing
 from fusiform.scores import Scores
 
 TINY = {"pictures": 200, "vertices": 80, "subjects": 1, "layers": 2, "patches": 8, "ncsnr": 1.0}
@@ -27,10 +27,14 @@ TOLD = {
     "device": "cpu",
 }
 
+TURN = 5  # frames: a whole turn is measured in plots/test_spin.py
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return encode(**TOLD, out=tmp_path_factory.mktemp("runs") / "selectors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(showing, "FRAMES", TURN)
+        return encode(**TOLD, out=tmp_path_factory.mktemp("runs") / "selectors")
 
 
 def test_the_run_holds_table_network_maps_and_numbers(run):
@@ -75,7 +79,7 @@ def test_every_quantity_is_a_figure_and_the_brain_turns(run):
     assert plain | {"selected_layers.png", "selected_places.png", "map.png", "channels.png"} <= shown
     for name in ("turning_layers.gif", "turning_places.gif"):
         with Image.open(run.folder / "figures" / name) as moving:
-            assert moving.n_frames == 30
+            assert moving.n_frames == TURN
         assert (run.folder / "figures" / name).stat().st_size < 3e6
 
 

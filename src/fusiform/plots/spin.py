@@ -18,10 +18,11 @@ from fusiform.plots.style import figure
 
 __all__ = ["spin"]
 
-STEP = 0.7  # mm of a pixel
+STEP = 0.55  # mm of a pixel
 MARGIN = 4.0  # mm around the brain
 SECONDS = 6.0  # of a turn
-COLOURS = 128  # of the palette that all frames share
+COLOURS = 256  # of the palette that all frames share
+WEIGHT = 20  # of the legend's pixels in it: it is small, and has all colours
 DPI = 100  # of the legend
 
 Pixels = NDArray[np.uint8]
@@ -46,7 +47,7 @@ def spin(tints: Tints, space: Space, *, frames: int = 30) -> bytes:
     colours = tints(np.concatenate([filled[hemisphere] for hemisphere in HEMISPHERES]))
     beside = _legend(tints)
     turn = [_frame(shot, colours, beside) for shot in _turn(frames)]
-    return _gif(turn, round(1000 * SECONDS / frames))
+    return _gif(turn, _palette([*turn[:: max(1, frames // 6)], *[beside] * WEIGHT]), round(1000 * SECONDS / frames))
 
 
 @lru_cache(maxsize=1)
@@ -89,10 +90,14 @@ def _legend(tints: Tints) -> Pixels:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def _gif(frames: list[Pixels], pause: int) -> bytes:
-    """One palette for all, so that colours do not flicker; `pause` in milliseconds."""
-    some = np.concatenate(frames[:: max(1, len(frames) // 6)])
-    palette = Image.fromarray(some).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+def _palette(images: list[Pixels]) -> Image.Image:
+    """The colours that stand for all of these: one palette, so that colours do not flicker."""
+    pixels = np.concatenate([image.reshape(-1, 1, 3) for image in images])
+    return Image.fromarray(pixels).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+
+
+def _gif(frames: list[Pixels], palette: Image.Image, pause: int) -> bytes:
+    """A moving picture that begins anew at its end; `pause` in milliseconds."""
     first, *others = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=pause, loop=0, optimize=False)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.patches import Circle
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,11 +16,11 @@ from fusiform.plots.numbers import aligned
 from fusiform.plots.paint import MOST_NAMES, Tints
 from fusiform.plots.style import INK, LINE
 
-__all__ = ["ANGLES", "layered", "oklch", "retinotopy"]
+__all__ = ["layered", "oklch", "polar", "retinotopy"]
 
 Floats = NDArray[np.float64]
-DARK, BRIGHT = 0.2, 0.74  # lightness in the middle of the picture, and at its edges
-VIVID = 0.16  # chroma at the edges
+DARK, BRIGHT = 0.42, 0.76  # lightness in the middle of the picture, and at its edges
+VIVID = 0.17  # chroma at the edges
 PLAIN = np.array([0.62, 0.64, 0.66])  # where no layer stands out: darker than where there is no value
 FINE = 101  # pixels of a legend's side
 
@@ -29,11 +28,19 @@ FINE = 101  # pixels of a legend's side
 def retinotopy(x: ArrayLike, y: ArrayLike) -> Tints:
     """Places in a picture: the hue is the polar angle, light and colourful is far from the middle, dark is near.
 
+    Light and colour grow with the root of the distance, for much of what cortex reads is near the middle.
+
     Args:
         x: [V] from the left edge (-1) to the right one (1).
         y: [V] from the upper edge (-1) to the lower one (1).
     """
     return Tints(_at(*aligned(x=x, y=y)), _draw_field)
+
+
+def polar(x: ArrayLike, y: ArrayLike) -> Tints:
+    """The hues of `retinotopy` alone, as bright near the middle as far from it."""
+    across, down = aligned(x=x, y=y)
+    return Tints(_hue(across, down), _draw_wheel)
 
 
 def layered(place: ArrayLike, confidence: ArrayLike, layers: Sequence[str]) -> Tints:
@@ -76,13 +83,15 @@ _SCREEN = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
-# hues from -180 to 180 degrees, those of `retinotopy` at the edge
-ANGLES = ListedColormap(oklch(BRIGHT, VIVID, np.linspace(-np.pi, np.pi, 256)), name="angles")
 
 
 def _at(x: Floats, y: Floats) -> Floats:
-    far = np.minimum(np.hypot(x, y), 1.0)  # NaN stays NaN
+    far = np.sqrt(np.minimum(np.hypot(x, y), 1.0))  # NaN stays NaN
     return oklch(DARK + (BRIGHT - DARK) * far, VIVID * far, np.arctan2(-y, x))
+
+
+def _hue(x: Floats, y: Floats) -> Floats:
+    return oklch(BRIGHT, np.where(np.isnan(x + y), np.nan, VIVID), np.arctan2(-y, x))
 
 
 def _faded(place: Floats, confidence: Floats) -> Floats:
@@ -95,13 +104,26 @@ def _faded(place: Floats, confidence: Floats) -> Floats:
 
 def _draw_field(ax: Axes) -> None:
     """The picture's own square, up as in the picture, with circles at half and at full eccentricity."""
-    x, y = np.meshgrid(np.linspace(-1, 1, FINE), np.linspace(-1, 1, FINE))
-    ax.imshow(_at(x, y), extent=(-1, 1, 1, -1), interpolation="bilinear")
+    ax.imshow(_at(*_SQUARE), extent=(-1, 1, 1, -1), interpolation="bilinear")
     for radius in (0.5, 1.0):
         ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor="white", linewidth=0.6, alpha=0.8))
-    ax.set_xticks([-1, 0, 1], ["left", "", "right"])
-    ax.set_yticks([-1, 0, 1], ["up", "", "down"])
-    ax.set_title("place in the picture", fontsize=8, color=INK)
+    _name_directions(ax, "place in the picture")
+
+
+def _draw_wheel(ax: Axes) -> None:
+    """Directions from the middle of the picture, up as in the picture."""
+    disc = ax.imshow(_hue(*_SQUARE), extent=(-1, 1, 1, -1), interpolation="bilinear")
+    disc.set_clip_path(Circle((0, 0), 1.0, transform=ax.transData))
+    _name_directions(ax, "polar angle")
+
+
+def _name_directions(ax: Axes, title: str) -> None:
+    ax.set_xticks([-0.75, 0.75], ["left", "right"])
+    ax.set_yticks([-0.75, 0.75], ["up", "down"])
+    ax.set_title(title, fontsize=8, color=INK)
+
+
+_SQUARE = np.meshgrid(np.linspace(-1, 1, FINE), np.linspace(-1, 1, FINE))
 
 
 def _draw_layers(ax: Axes, layers: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import nibabel
 import numpy as np
 import pandas as pd
+import pytest
 
 from fusiform.data import Space
 from fusiform.recipes.selectors.quantities import measured, quantities, save_maps
@@ -61,3 +62,11 @@ def test_maps_of_voxels_are_volumes(tmp_path):
 def test_targets_without_places_have_no_files(tmp_path):
     save_maps(tmp_path / "maps", table_of(5), Space.numbered("mask", 5), LAYERS)
     assert not (tmp_path / "maps").exists()
+
+
+def test_places_are_coloured_as_far_as_they_reach_alike_to_both_sides():
+    table = table_of(200).assign(center_x=np.linspace(-0.2, 0.4, 200), center_y=0.0, eccentricity=0.3)
+    looks = {one.name: one.look for one in quantities(LAYERS, table)}
+    assert looks["center_x"]["limits"] == pytest.approx((-0.394, 0.394), abs=2e-3)
+    assert looks["center_y"]["limits"] == (-0.05, 0.05)  # never narrower
+    assert looks["eccentricity"]["limits"] == pytest.approx((0, 0.3))

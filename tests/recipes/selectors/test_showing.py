@@ -1,11 +1,15 @@
 """What the report shows of spaces of every kind."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from fusiform.data import Space
 from fusiform.plots.report import Animation
+from fusiform.recipes.selectors import showing
 from fusiform.recipes.selectors.showing import selection_sections
 
 LAYERS = ["a", "b"]
@@ -49,8 +53,13 @@ def test_without_places_the_report_says_why_there_is_no_map(space):
     assert numbers.table is not None
 
 
-def test_on_the_cortex_two_maps_turn():
+def test_on_the_cortex_two_maps_turn(monkeypatch):
+    monkeypatch.setattr(showing, "FRAMES", 3)
     space = Space.vertices("few", np.arange(40), np.arange(20), "fsaverage")
     _, maps = selection_sections(table_of(60), LAYERS, space, {})
     assert [one.name for one in maps.pictures if isinstance(one, Animation)] == ["turning_layers", "turning_places"]
     assert "inflated views" in maps.paragraphs[0]
+    for name in ("turning_layers", "turning_places"):
+        [moving] = [one for one in maps.pictures if one.name == name]
+        with Image.open(io.BytesIO(moving.file)) as image:
+            assert image.n_frames == 3

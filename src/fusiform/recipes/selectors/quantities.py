@@ -9,12 +9,11 @@ import pandas as pd
 
 from fusiform.data import Space
 from fusiform.plots.imaging import save_map, unwritten
-from fusiform.plots.tints import ANGLES
 from fusiform.scores import Scores
 
 __all__ = ["Quantity", "measured", "quantities", "save_maps"]
 
-ACROSS = {"limits": (-1, 1), "cmap": "coolwarm"}  # a place along an axis of the picture
+LEAST = 0.05  # of the picture's half: a map of places shows no smaller differences
 
 
 @dataclass(frozen=True)
@@ -78,32 +77,33 @@ def quantities(layers: Sequence[str], table: pd.DataFrame) -> list[Quantity]:
             "polar_angle",
             "polar_angle",
             "The direction from the middle of the picture to the place that a target looks at: 0 degrees to the right, "
-            "90 upwards, 180 to the left, -90 downwards; the hues are those of the map of places.",
-            {"limits": (-180, 180), "cmap": ANGLES, "label": "polar angle (degrees)"},
+            "90 upwards, 180 to the left, -90 downwards, in the hues of the wheel beside the maps.",
+            {"limits": (-180, 180), "label": "polar angle (degrees)"},
         ),
         Quantity(
             "eccentricity",
             "eccentricity",
-            "How far from the middle of the picture that place is; 1 is the middle of an edge.",
-            {"limits": (0, 1), "label": "middle → edge"},
+            "How far from the middle of the picture that place is: dark is near, light is far; 1 would be the middle "
+            "of an edge.",
+            {"limits": (0, _farthest(table, "eccentricity")), "label": "eccentricity"},
         ),
         Quantity(
             "center_x",
             "center_x",
-            "The same place across the picture: blue to the left of its middle, red to the right.",
-            ACROSS | {"label": "left → right"},
+            "The same place across the picture: blue on the left, yellow in the middle, red on the right.",
+            _sides(table, "center_x") | {"label": "left → right"},
         ),
         Quantity(
             "center_y",
             "center_y",
-            "The same place down the picture: blue above its middle, red below.",
-            ACROSS | {"label": "above → below"},
+            "The same place down the picture: blue above, yellow in the middle, red below.",
+            _sides(table, "center_y") | {"label": "above → below"},
         ),
         Quantity(
             "center_t",
             "center_t",
             "When a target looks within each stretch of film: blue early, red late.",
-            ACROSS | {"label": "early → late"},
+            _sides(table, "center_t") | {"label": "early → late"},
         ),
         Quantity(
             "scale",
@@ -128,6 +128,18 @@ def quantities(layers: Sequence[str], table: pd.DataFrame) -> list[Quantity]:
         ),
     ]
     return [quantity for quantity in found if quantity.column in table]
+
+
+def _sides(table: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Colours of a place along an axis: yellow in the middle, for grey is where there is no value."""
+    far = _farthest(table, column)
+    return {"limits": (-far, far), "cmap": "RdYlBu_r"}
+
+
+def _farthest(table: pd.DataFrame, column: str) -> float:
+    """How far from zero all but a hundredth of the values are."""
+    values = table[column].abs() if column in table else pd.Series(dtype=float)
+    return max(LEAST, float(values.quantile(0.99))) if len(values) else 1.0
 
 
 def save_maps(folder: Path, table: pd.DataFrame, space: Space, layers: Sequence[str]) -> None:

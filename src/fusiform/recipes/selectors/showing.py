@@ -9,11 +9,12 @@ from fusiform.plots.maps import brain_map, tinted_map, unmapped
 from fusiform.plots.paint import Tints
 from fusiform.plots.report import Animation, Picture, Section
 from fusiform.plots.spin import spin
-from fusiform.plots.tints import layered, retinotopy
+from fusiform.plots.tints import layered, polar, retinotopy
 from fusiform.recipes.selectors.quantities import Quantity, quantities
 
 __all__ = ["selection_sections"]
 
+FRAMES = 30  # of a turn
 LAYERS = (
     "Which layer each target reads, and how surely. The colour is the mean of its layers, weighted by how much it "
     "reads of each; it fades to grey where the target reads many layers alike. On a brain that is built like the "
@@ -71,21 +72,24 @@ def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space) -> Sectio
     if why := unmapped(space):
         return Section("Maps", notice=f"There are no maps, for the space {space.name!r} {why}.")
     text = [READING if space.grid is None else SLICES]
-    pictures = _tinted("layers", layered(table["mean_layer"], table["confidence"], layers), space, LAYERS)
+    pictures = _turning("layers", layered(table["mean_layer"], table["confidence"], layers), space, LAYERS)
     if "polar_angle" in table:
-        pictures += _tinted("places", retinotopy(table["center_x"], table["center_y"]), space, PLACES)
+        pictures += _turning("places", retinotopy(table["center_x"], table["center_y"]), space, PLACES)
     plain = [quantity for quantity in quantities(layers, table) if quantity.name != "mean_layer"]  # shown above
-    return Section("Maps", text, pictures=[*pictures, *(_plain(quantity, table, space) for quantity in plain)])
+    return Section("Maps", text, pictures=[*pictures, *(_picture(quantity, table, space) for quantity in plain)])
 
 
-def _tinted(name: str, tints: Tints, space: Space, caption: str) -> list[Picture | Animation]:
+def _turning(name: str, tints: Tints, space: Space, caption: str) -> list[Picture | Animation]:
     """A map with a legend of its own, and the brain that turns where there is a surface."""
     shown: list[Picture | Animation] = [Picture(f"selected_{name}", tinted_map(tints, space), caption)]
     if space.grid is None:
-        shown.append(Animation(f"turning_{name}", spin(tints, space), TURNING))
+        shown.append(Animation(f"turning_{name}", spin(tints, space, frames=FRAMES), TURNING))
     return shown
 
 
-def _plain(quantity: Quantity, table: pd.DataFrame, space: Space) -> Picture:
-    made = brain_map(table[quantity.column], space, sides=True, **quantity.look)
+def _picture(quantity: Quantity, table: pd.DataFrame, space: Space) -> Picture:
+    if quantity.name == "polar_angle":  # a wheel says more than a colour bar that is cut open
+        made = tinted_map(polar(table["center_x"], table["center_y"]), space)
+    else:
+        made = brain_map(table[quantity.column], space, sides=True, **quantity.look)
     return Picture(f"selected_{quantity.name}", made, quantity.caption)
