@@ -14,6 +14,7 @@ from fusiform.datasets.simulated.cortex import places
 from fusiform.errors import FusiformError, LayoutError, SettingsError
 from fusiform.features.store import FeatureStore
 from fusiform.plots.meshes import flat_pixels
+from fusiform.plots.tints import retinotopy
 from fusiform.recipes.compare import compare
 from fusiform.recipes.compare import report as report_module
 from fusiform.recipes.compare.matching import read_networks
@@ -372,10 +373,29 @@ def test_what_selectors_read_is_shown_of_those_that_say_it():
     read = pd.DataFrame({"layer": "x", "mean_layer": 1.0, **shares(3), "scale": random.uniform(size=300)})
     read[["center_x", "center_y"]] = random.uniform(-1, 1, (300, 2))
     found = pictures([network(scored(VERTICES, 0.5), "ridge"), network(scored(VERTICES, 0.6), "selector", read)])
-    for name, limits in (("center_x", (-1, 1)), ("center_y", (-1, 1)), ("scale", (0, 1))):
-        titles = [ax.get_title() for ax in found[name].figure.axes if ax.images]
-        assert titles == ["selector, left", "selector, right"]
-        assert found[name].figure.axes[-1].get_ylim() == limits
+    titles = [[ax.get_title() for ax in found[name].figure.axes if ax.images] for name in ("scale", "centre")]
+    assert titles[0] == ["selector, left", "selector, right"] == titles[1][:2]
+    assert titles[1][2] == "place in the picture"
+    assert found["scale"].figure.axes[-1].get_ylim() == (0, 1)
+    centre = read[["center_x", "center_y"]].to_numpy()
+    vertex = VERTICES.targets["vertex"].to_numpy()[7]
+    shown = np.asarray(found["centre"].figure.axes[0].images[0].get_array())[flat_pixels("left")[0] == vertex]
+    assert len(shown)
+    np.testing.assert_allclose(shown[:, :3] - retinotopy(*centre[7, :, None]).colours, 0, atol=1e-6)
+
+
+def test_networks_stand_side_by_side_up_to_four():
+    def places_of(count):
+        names = [f"n{number}" for number in range(count)]
+        figure = pictures([network(scored(VERTICES, 0.5), name) for name in names])["r"].figure
+        return [ax.get_title() for ax in figure.axes if ax.images], figure.get_size_inches()
+
+    titles, size = places_of(3)
+    assert titles == ["n0, left", "n1, left", "n2, left", "n0, right", "n1, right", "n2, right"]
+    assert size[0] > size[1]
+    titles, size = places_of(5)
+    assert titles[:3] == ["n0, left", "n0, right", "n1, left"]
+    assert size[1] > size[0]
 
 
 def test_only_reliable_targets_with_a_score_are_compared():

@@ -16,7 +16,7 @@ from fusiform.plots.meshes import HEMISPHERES, MESH, Extent, Floats, flat_pixels
 from fusiform.plots.paint import Painter, Tints, finish, paint_for
 from fusiform.plots.style import INK, MUTED, axes_grid, figure
 
-__all__ = ["MESH", "cortex", "flatmap", "flatmaps", "inflated", "tinted_cortex"]
+__all__ = ["MESH", "cortex", "flatmap", "flatmaps", "inflated", "tinted_cortex", "tinted_flatmaps"]
 
 # hemisphere, side it is seen from along x, name
 SIDES = (
@@ -63,22 +63,49 @@ def flatmaps(
     cmap: str | Colormap = "magma",
     limits: tuple[float, float] | None = None,
     categories: Sequence[str] | None = None,
+    across: bool = False,
 ) -> Figure:
-    """Flat maps of the same targets, one above the other in the same colours; `maps` is name -> [V], as in `flatmap`.
+    """Flat maps of the same targets in the same colours; `maps` is name -> [V], the rest as in `flatmap`.
+
+    They stand one above the other, or with `across` side by side, right hemispheres below left ones.
 
     Raises:
         DataError: as in `flatmap`, or there is no map.
     """
-    if not maps:
-        raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
     filled = {name: fill(values, space) for name, values in maps.items()}
     paint = paint_for([side for sides, _ in filled.values() for side in sides.values()], cmap, limits, categories)
-    made, grid = axes_grid(len(maps), 2, width=9.6, height=3.9 * len(maps) + 0.4)
+    return _several(filled, dict.fromkeys(filled, paint), title, label, across)
+
+
+def tinted_flatmaps(tints: Mapping[str, Tints], space: Space, *, title: str = "", across: bool = False) -> Figure:
+    """As `flatmaps`, of targets that have a colour each; all share the first one's legend."""
+    return _several({name: fill(one.targets, space) for name, one in tints.items()}, tints, title, "", across)
+
+
+def _several(
+    filled: Mapping[str, tuple[Mapping[str, Floats], str]],
+    paints: Mapping[str, Painter],
+    title: str,
+    label: str,
+    across: bool,
+) -> Figure:
+    """Maps by name, each of them as `fill` gives it, in one figure."""
+    if not filled:
+        raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
+    made, grid = _frames(len(filled), across)
     for axes, (name, (sides, _)) in zip(grid, filled.items(), strict=True):
-        _draw_both(axes, sides, paint, f"{name}, " if name else "")
+        _draw_both(axes, sides, paints[name], f"{name}, " if name else "")
     note = next(note for _, note in filled.values())
-    finish(made, [ax for axes in grid for ax in axes], paint, title, label, note)
+    finish(made, [ax for axes in grid for ax in axes], next(iter(paints.values())), title, label, note)
     return made
+
+
+def _frames(count: int, across: bool) -> tuple[Figure, list[list[Axes]]]:
+    """A figure, and for each map the axes of its left and its right hemisphere."""
+    if not across:
+        return axes_grid(count, 2, width=9.6, height=3.9 * count + 0.4)
+    made, grid = axes_grid(2, count, width=9.6, height=2 * (7.2 / count + 0.3) + 0.4)
+    return made, [list(pair) for pair in zip(*grid, strict=True)]
 
 
 def inflated(

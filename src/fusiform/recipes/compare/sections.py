@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from fusiform.data import Space
 from fusiform.plots.charts import grouped_bars, lines, matrix, scatter
-from fusiform.plots.maps import brain_map, unmapped
+from fusiform.plots.maps import brain_map, tinted_map, unmapped
 from fusiform.plots.numbers import finite
 from fusiform.plots.report import Picture, Section
-from fusiform.plots.surface import flatmaps
+from fusiform.plots.surface import flatmaps, tinted_flatmaps
+from fusiform.plots.tints import retinotopy
 from fusiform.recipes.compare.network import CENTRES, Network
 from fusiform.recipes.compare.numbers import common, depth_bins, depth_shares, depths, headlines
 from fusiform.recipes.sections import FEW
@@ -21,13 +22,8 @@ __all__ = ["comparison_sections"]
 
 QUANTILES = (5, 25, 50, 75, 95)  # per cent
 MOST_ROWS = 40  # of the table of regions and networks
+ACROSS = 4  # maps side by side; more stand one above the other
 Floats = NDArray[np.float64]
-# column of the selection -> what it is, and its colours
-READ: dict[str, tuple[str, dict[str, Any]]] = {
-    "center_x": ("Centre of what each target reads, from left (-1) to right (1) of the picture.", {"cmap": "coolwarm"}),
-    "center_y": ("Centre of what each target reads, from top (-1) to bottom (1) of the picture.", {"cmap": "coolwarm"}),
-    "scale": ("Share of global tokens: 0 reads one place, 1 the whole picture.", {"limits": (0.0, 1.0)}),
-}
 
 
 def comparison_sections(networks: Sequence[Network], pairs: Sequence[Mapping[str, Any]]) -> list[Section]:
@@ -129,13 +125,27 @@ def _distributions(
 
 
 def _read(networks: Sequence[Network]) -> Section | None:
-    space, pictures = _space(networks), []
-    for column, (caption, look) in READ.items():
-        found = {network.label: network.selected(column) for network in networks}
-        values = {label: one for label, one in found.items() if one is not None}
-        shared = {"label": column.replace("_", " "), **({"limits": (-1.0, 1.0)} if column in CENTRES else {}), **look}
-        pictures += _maps(column, values, space, caption, **shared)
+    """Where the centres are of what each target reads, and how wide that is, of the runs that say so."""
+    space = _space(networks)
+    pictures = _centres(networks, space)
+    scale = {network.label: wide for network in networks if (wide := network.selected("scale")) is not None}
+    caption = "Share of global tokens: 0 reads one place, 1 the picture as a whole."
+    pictures += _maps("scale", scale, space, caption, label="scale", limits=(0.0, 1.0))
     return Section("Where each target looks", pictures=pictures) if pictures else None
+
+
+def _centres(networks: Sequence[Network], space: Space) -> list[Picture]:
+    found = {network.label: [network.selected(column) for column in CENTRES] for network in networks}
+    tints = {label: retinotopy(x, y) for label, (x, y) in found.items() if x is not None and y is not None}
+    caption = "Place in the picture that each target reads; the legend is the picture itself."
+    if not tints or unmapped(space):
+        return []
+    if space.grid is None:
+        return [Picture("centre", tinted_flatmaps(tints, space, across=_across(tints)), caption)]
+    return [
+        Picture(f"centre_{number}", tinted_map(one, space, title=label), f"{label}. {caption}")
+        for number, (label, one) in enumerate(tints.items())
+    ]
 
 
 def _paired(networks: Sequence[Network], pairs: Sequence[Mapping[str, Any]]) -> Section | None:
@@ -193,11 +203,15 @@ def _maps(name: str, values: Mapping[str, Floats], space: Space, caption: str, *
     if not values or unmapped(space):
         return []
     if space.grid is None:
-        return [Picture(name, flatmaps(values, space, **look), caption)]
+        return [Picture(name, flatmaps(values, space, across=_across(values), **look), caption)]
     return [
         Picture(f"{name}_{number}", brain_map(one, space, title=label, **look), f"{label}. {caption}")
         for number, (label, one) in enumerate(values.items())
     ]
+
+
+def _across(maps: Mapping[str, Any]) -> bool:
+    return 1 < len(maps) <= ACROSS
 
 
 def _limits(values: Mapping[str, Floats]) -> tuple[float, float]:
