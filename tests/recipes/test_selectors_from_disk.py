@@ -18,8 +18,16 @@ from PIL import Image
 
 from fusiform.cli import main
 from fusiform.data.meshes import on_spheres
+from fusiform.datasets import load_dataset
 from fusiform.datasets.nsd import targets as nsd_targets
+from fusiform.features.extract import extract
+from fusiform.features.store import FeatureStore
+from fusiform.features.tokens import load_backbone
+from fusiform.models.neural import NeuralEncoder
+from fusiform.models.selection import selection
+from fusiform.pairs import pair
 from fusiform.recipes.run import Run
+from fusiform.scores import score
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from layouts import algonauts2023, nsd, vit
@@ -152,6 +160,20 @@ def test_maps_and_report_are_there(run: Run) -> None:
     assert "What each target reads" in page
     assert "whose r-ceiling is above .3" in page
     assert (run.folder / "model").is_dir()
+
+
+def test_several_subjects_learn_together(challenge: Path, network: Path, tmp_path: Path) -> None:
+    """In Python; the command takes one at a time."""
+    data = load_dataset("algonauts2023", root=str(challenge), validation=0.15, test=0.2)
+    store = FeatureStore(tmp_path / "features")
+    features = extract(data.stimuli(), load_backbone(f"hf:{network}"), store, reduce="pool:8x8")
+    pairs = {subject: pair(features, data.responses(subject)) for subject in ("subj01", "subj02")}
+    model = NeuralEncoder(width=8, batch_size=16, epochs=10, device="cpu").fit(pairs)
+    for subject, one in pairs.items():
+        test, left = one.split("test"), one.space.column("hemisphere") == "left"
+        assert score(test.responses, model.predict({subject: test})[subject]).values.mean() > 0.6
+        looks = selection(model, subject)["center_x"]
+        assert looks[left].mean() > 0.2 > -0.2 > looks[~left].mean()
 
 
 @pytest.mark.slow
