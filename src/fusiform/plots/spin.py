@@ -47,7 +47,8 @@ def spin(tints: Tints, space: Space, *, frames: int = 30) -> bytes:
     colours = tints(np.concatenate([filled[hemisphere] for hemisphere in HEMISPHERES]))
     beside = _legend(tints)
     turn = [_frame(shot, colours, beside) for shot in _turn(frames)]
-    return _gif(turn, _palette([*turn[:: max(1, frames // 6)], *[beside] * WEIGHT]), round(1000 * SECONDS / frames))
+    palette = _palette([*turn[:: max(1, frames // 6)], *[beside] * WEIGHT])
+    return _gif([_indexed(frame, palette) for frame in turn], round(1000 * SECONDS / frames))
 
 
 @lru_cache(maxsize=1)
@@ -91,14 +92,23 @@ def _legend(tints: Tints) -> Pixels:
 
 
 def _palette(images: list[Pixels]) -> Image.Image:
-    """The colours that stand for all of these: one palette, so that colours do not flicker."""
+    """The colours that stand for all of these: one palette, so that colours do not flicker; the first is white."""
     pixels = np.concatenate([image.reshape(-1, 1, 3) for image in images])
-    return Image.fromarray(pixels).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    mixed = Image.fromarray(pixels).quantize(COLOURS - 1, method=Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([255, 255, 255, *(mixed.getpalette() or [])])
+    return palette
 
 
-def _gif(frames: list[Pixels], palette: Image.Image, pause: int) -> bytes:
+def _indexed(frame: Pixels, palette: Image.Image) -> Image.Image:
+    """Each pixel as the nearest colour; Pillow looks nearly white ones up as if they were white, and the reverse."""
+    found = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+    found.paste(0, mask=Image.fromarray(255 * (frame == 255).all(axis=2).astype(np.uint8)))
+    return found
+
+
+def _gif(frames: list[Image.Image], pause: int) -> bytes:
     """A moving picture that begins anew at its end; `pause` in milliseconds."""
-    first, *others = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=pause, loop=0, optimize=False)
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, optimize=False)
     return buffer.getvalue()

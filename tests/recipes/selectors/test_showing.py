@@ -33,7 +33,7 @@ def test_voxels_have_slices_and_nothing_that_turns():
     assert "Slices" in maps.paragraphs[0]
     assert not [one for one in maps.pictures if isinstance(one, Animation)]
     assert {"selected_layers", "selected_places", "selected_scale"} <= {one.name for one in maps.pictures}
-    assert "shuffled r: 0.010." in numbers.paragraphs
+    assert numbers.numbers == {"r, predictions out of place": 0.01}
     assert numbers.table["targets"].sum() == 60
     np.testing.assert_allclose(numbers.table["mean share"].sum(), 1)
 

@@ -33,6 +33,22 @@ READING = (
 )
 SLICES = "Slices run from below to above, with left on the left; grey voxels have no value."
 
+EXCHANGED = "coordinates exchanged"
+WORDS = {
+    "shuffled_r": "r, predictions out of place",
+    "shuffled_ratio": f"r over ceiling, {EXCHANGED}",
+    "best_single_layer_r": "r, ridge from the best layer",
+    "best_single_layer_ratio": "r over ceiling, ridge from the best layer",
+    "layer_exact": "share of planted layers found",
+    "center_r_x": "planted places across, r",
+    "center_r_y": "planted places down, r",
+    "scale_auc": "planted local or global, AUC",
+    "shuffled_layer_exact": f"layers found, {EXCHANGED}",
+    "shuffled_center_r_x": f"places across, {EXCHANGED}, r",
+    "shuffled_center_r_y": f"places down, {EXCHANGED}, r",
+    "shuffled_scale_auc": f"local or global, {EXCHANGED}, AUC",
+}
+
 
 def selection_sections(
     table: pd.DataFrame, layers: Sequence[str], space: Space, numbers: Mapping[str, float | None]
@@ -56,16 +72,15 @@ def _in_numbers(table: pd.DataFrame, layers: Sequence[str], numbers: Mapping[str
             "mean share": [float(table[f"share:{layer}"].mean()) for layer in layers],
         }
     )
-    told = [f"{name.replace('_', ' ')}: {value:.3f}" for name, value in numbers.items() if value is not None]
+    told = {WORDS.get(name, name.replace("_", " ")): value for name, value in numbers.items() if value is not None}
     text = [
         "Each target reads a mixture of layers at one place and scale, which follow from its coordinates; its own "
-        "weights mix the channels. In the shuffled control targets have exchanged their coordinates: what it still "
-        "predicts does not come from their places.",
-        *(["; ".join(told) + "."] if told else []),
+        "weights mix the channels. As a control, the same network learned once more after targets had exchanged their "
+        "coordinates: what it still predicts does not come from their places.",
         "In the table, targets are those that read the layer most, and the mean share is how much of it all targets "
         "read.",
     ]
-    return Section("What each target reads", text, table=rows)
+    return Section("What each target reads", text, told, table=rows)
 
 
 def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space) -> Section:
