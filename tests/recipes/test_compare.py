@@ -30,6 +30,7 @@ from fusiform.recipes.steps import store_folder
 VERTEX = np.arange(0, 3000, 20)
 ROWS = np.concatenate([VERTEX, VERTEX + 10242])
 VERTICES = Space("fsaverage5", places().iloc[ROWS].reset_index(drop=True), "fsaverage5")
+NOWHERE = Space.numbered("mask", 300)
 VOXELS = Space.voxels("voxels", np.ones((6, 5, 4), dtype=bool), np.diag([2.0, 2.0, 3.0, 1.0]))
 TOLD = {
     "recipe": "encode",
@@ -74,8 +75,18 @@ def write_selection(folder, layers, seed=0):
 
 @pytest.fixture
 def runs(tmp_path):
-    better = write(tmp_path / "better", backbone="hf:facebook/dinov2-base", layers=5, strength=2.0, seed=1)
-    return [write(tmp_path / "worse", layers=3), better]
+    return two(tmp_path, VERTICES)
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """Runs whose report has no maps, which take time."""
+    return two(tmp_path, NOWHERE)
+
+
+def two(folder, space):
+    told = {"backbone": "hf:facebook/dinov2-base", "layers": 5, "strength": 2.0, "seed": 1}
+    return [write(folder / "worse", space=space), write(folder / "better", space=space, **told)]
 
 
 def network(table, label="net", selection=None, metric="pearson"):
@@ -112,12 +123,12 @@ def test_the_report_is_a_folder_of_its_own(runs, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_the_numbers_are_those_of_the_runs(runs, tmp_path):
-    summary = compare(runs, out=tmp_path / "both").summary
-    tables = [pd.read_parquet(run / "scores.parquet") for run in runs]
+def test_the_numbers_are_those_of_the_runs(quick, tmp_path):
+    summary = compare(quick, out=tmp_path / "both").summary
+    tables = [pd.read_parquet(run / "scores.parquet") for run in quick]
     told = list(summary["runs"].values())
     assert list(summary["runs"]) == ["planted", "hf:facebook/dinov2-base"]
-    assert [one["scores"] for one in told] == [Run(run).summary["scores"] for run in runs]
+    assert [one["scores"] for one in told] == [Run(run).summary["scores"] for run in quick]
     assert [one["layers"] for one in told] == [3, 5]
     assert [one["features"] for one in told] == ["planted-0", "planted-1"]
     among = tables[0]["ceiling"] > 0.3
@@ -147,55 +158,55 @@ def test_every_target_has_a_row(runs, tmp_path):
     assert table.attrs["space"]["mesh"] == "fsaverage5"  # so that it can be drawn again
 
 
-def test_one_run_alone_is_the_same_page_with_one_column(runs, tmp_path):
-    made = compare(runs[:1], out=tmp_path / "alone")
+def test_one_run_alone_is_the_same_page_with_one_column(quick, tmp_path):
+    made = compare(quick[:1], out=tmp_path / "alone")
     assert made.summary["pairs"] == []
     assert list(made.summary["runs"]) == ["planted"]
-    assert {path.stem for path in (made.folder / "figures").iterdir()} == {"r", "depth", "depths"}
+    assert {path.stem for path in (made.folder / "figures").iterdir()} == {"distribution", "depths"}
     page = (made.folder / "report.html").read_text()
     assert "simulated, sim01: planted" in page
     assert "Target by target" not in page
 
 
-def test_the_same_runs_give_the_report_that_is_there(runs, tmp_path, monkeypatch):
-    first = compare(runs, out=tmp_path / "both")
+def test_the_same_runs_give_the_report_that_is_there(quick, tmp_path, monkeypatch):
+    first = compare(quick, out=tmp_path / "both")
     with monkeypatch.context() as patch:
         patch.setattr(report_module, "_write", None)  # not reached
-        assert compare(runs, out=tmp_path / "both").summary == first.summary
+        assert compare(quick, out=tmp_path / "both").summary == first.summary
     with pytest.raises(SettingsError, match=r"run with other settings \(runs: .*give --overwrite"):
-        compare(runs[:1], out=tmp_path / "both")
-    compare(runs[:1], out=tmp_path / "both", overwrite=True)
+        compare(quick[:1], out=tmp_path / "both")
+    compare(quick[:1], out=tmp_path / "both", overwrite=True)
     [aside] = [path for path in tmp_path.iterdir() if path.name.startswith("both.")]
     assert len(Run(aside).summary["runs"]) == 2
 
 
-def test_a_run_that_was_made_anew_is_noticed(runs, tmp_path):
-    compare(runs, out=tmp_path / "both")
-    Run(runs[0]).log("finished")
+def test_a_run_that_was_made_anew_is_noticed(quick, tmp_path):
+    compare(quick, out=tmp_path / "both")
+    Run(quick[0]).log("finished")
     with pytest.raises(SettingsError, match=r"finished: \[.* there, \[.* now"):
-        compare(runs, out=tmp_path / "both")
+        compare(quick, out=tmp_path / "both")
 
 
-def test_an_interrupted_report_is_finished_later(runs, tmp_path, monkeypatch):
+def test_an_interrupted_report_is_finished_later(quick, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(report_module, "publish", stop)
         with pytest.raises(KeyboardInterrupt):
-            compare(runs, out=tmp_path / "both")
+            compare(quick, out=tmp_path / "both")
     assert not Run(tmp_path / "both").finished
-    assert compare(runs, out=tmp_path / "both").finished
+    assert compare(quick, out=tmp_path / "both").finished
 
 
-def test_a_failure_leaves_no_folder(runs, tmp_path, monkeypatch):
+def test_a_failure_leaves_no_folder(quick, tmp_path, monkeypatch):
     monkeypatch.setattr(report_module, "paired", lambda networks: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        compare(runs, out=tmp_path / "both")
+        compare(quick, out=tmp_path / "both")
     assert not (tmp_path / "both").exists()
 
 
-def test_names_are_looked_for_under_the_folder_of_runs(runs, tmp_path, monkeypatch):
+def test_names_are_looked_for_under_the_folder_of_runs(quick, tmp_path, monkeypatch):
     monkeypatch.setenv("FUSIFORM_RUNS", str(tmp_path))
     made = compare(["worse", "better"], name="both")
     assert made.folder == tmp_path / "both"
@@ -275,19 +286,19 @@ def test_what_is_no_finished_run_is_refused(tmp_path, how, said):
     assert not (tmp_path / "report").exists()
 
 
-def test_a_run_counts_once_and_is_never_written_over(runs, tmp_path):
+def test_a_run_counts_once_and_is_never_written_over(quick, tmp_path):
     with pytest.raises(SettingsError, match="was given twice"):
-        compare([runs[0], runs[1], tmp_path / "better" / ".." / "worse"], out=tmp_path / "both")
+        compare([quick[0], quick[1], tmp_path / "better" / ".." / "worse"], out=tmp_path / "both")
     with pytest.raises(SettingsError, match="no run to report"):
         compare([], out=tmp_path / "both")
-    for out in (runs[0], tmp_path):
+    for out in (quick[0], tmp_path):
         with pytest.raises(SettingsError, match="is or holds the run"):
-            compare(runs, out=out, overwrite=True)
-    assert all(Run(run).finished for run in runs)
+            compare(quick, out=out, overwrite=True)
+    assert all(Run(run).finished for run in quick)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(SettingsError, match="not empty and holds no run"):
-        compare(runs, out=tmp_path / "mine", overwrite=True)
+        compare(quick, out=tmp_path / "mine", overwrite=True)
 
 
 def test_labels_tell_runs_apart(tmp_path):
@@ -422,8 +433,7 @@ def test_blocks_are_of_neighbours_and_make_intervals_honest():
     [pair] = paired([a, b])
     alone = 2 * 1.96 * smooth.std() / 10 / np.sqrt(300)
     assert pair["high"] - pair["low"] > 1.5 * alone
-    nowhere = Space.numbered("mask", 300)
-    assert len(np.unique(neighbourhoods(nowhere))) == 300
+    assert len(np.unique(neighbourhoods(NOWHERE))) == 300
     assert len(np.unique(neighbourhoods(VERTICES.select(np.arange(100))))) == 100
 
 
@@ -480,6 +490,7 @@ def test_a_run_knows_where_its_targets_live(tmp_path, space):
 # through the recipe and the command line
 
 
+@pytest.mark.slow
 def test_real_runs_from_the_command_line(tmp_path, capsys):
     brain = {"dataset": "simulated", "dataset_args": {"pictures": 100, "vertices": 80, "subjects": 1, "layers": 2}}
     brain["dataset_args"]["patches"] = 8

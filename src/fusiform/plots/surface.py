@@ -72,14 +72,24 @@ def flatmaps(
     Raises:
         DataError: as in `flatmap`, or there is no map.
     """
-    filled = {name: fill(values, space) for name, values in maps.items()}
+    filled = _filled(maps, space)
     paint = paint_for([side for sides, _ in filled.values() for side in sides.values()], cmap, limits, categories)
     return _several(filled, dict.fromkeys(filled, paint), title, label, across)
 
 
 def tinted_flatmaps(tints: Mapping[str, Tints], space: Space, *, title: str = "", across: bool = False) -> Figure:
-    """As `flatmaps`, of targets that have a colour each; all share the first one's legend."""
-    return _several({name: fill(one.targets, space) for name, one in tints.items()}, tints, title, "", across)
+    """As `flatmaps`, of targets that have a colour each; all share the first one's legend.
+
+    Raises:
+        DataError: as in `flatmaps`.
+    """
+    return _several(_filled({name: one.targets for name, one in tints.items()}, space), tints, title, "", across)
+
+
+def _filled(maps: Mapping[str, ArrayLike], space: Space) -> dict[str, tuple[dict[str, Floats], str]]:
+    if not maps:
+        raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
+    return {name: fill(values, space) for name, values in maps.items()}
 
 
 def _several(
@@ -90,8 +100,6 @@ def _several(
     across: bool,
 ) -> Figure:
     """Maps by name, each of them as `fill` gives it, in one figure."""
-    if not filled:
-        raise DataError("there are no maps to draw; wanted one or more, name -> [V]")
     made, grid = _frames(len(filled), across)
     for axes, (name, (sides, _)) in zip(grid, filled.items(), strict=True):
         _draw_both(axes, sides, paints[name], f"{name}, " if name else "")
