@@ -20,6 +20,7 @@ from fusiform.models import encoding, neural, subjects
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import channel_clusters, channel_weights, selection
 from fusiform.models.subjects import places_of
+from fusiform.nets.selector import Selector, TokenShape
 from fusiform.pairs import Pairs, pair
 
 QUICK = {"width": 4, "epochs": 2, "batch_size": 8, "device": "cpu", "net_args": {"hidden": 8, "octaves": 2}}
@@ -216,6 +217,26 @@ def test_a_step_reads_every_layer_once(monkeypatch):
     Noted.reads.clear()
     problem.read((0, np.arange(8)))
     assert Noted.reads == [8, 8, 8]
+
+
+def test_nothing_that_targets_read_is_kept_for_the_backward_pass():
+    """The plain formula keeps what every target samples of every layer, [N, B, D] each."""
+    targets, batch, width = 1500, 16, 64
+    torch.manual_seed(0)
+    shapes = {name: TokenShape(5, (8, 8), 5) for name in "abcd"}
+    net = Selector(shapes, [torch.randn(targets, 3)], width=width, hidden=16, octaves=3)
+    local = {name: torch.randn(batch, 5, 8, 8) for name in shapes}
+    kept = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        pred, _ = net(local, {name: x.mean((2, 3)) for name, x in local.items()})
+    pred.sum().backward()
+    assert 4 * targets * width < sum(kept.values()) < 4 * targets * batch * width
 
 
 def test_the_loss_is_a_mean_and_leaves_its_batch_alone(monkeypatch):
