@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fusiform.nets import cells
+from fusiform.nets import reading
 from fusiform.nets.layers import Standardise, octave_code, unit_box
 from fusiform.nets.selector import Selector, TokenShape, layer_entropy, linear_decay, scale_pull
 
@@ -85,7 +85,7 @@ def fused(sparse):
     def run(net, local, global_):
         targets = net.targets[0]
         return (
-            cells.read(net.tokens(local, global_), net.choose(), targets.weight, net.cells, sparse=sparse)
+            reading.read(net.tokens(local, global_), net.choose(), targets.weight, net.cells, sparse=sparse)
             + targets.bias
         )
 
@@ -97,7 +97,8 @@ def fused(sparse):
 @pytest.mark.parametrize("name", SHAPES)
 def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, monkeypatch):
     """At first (not `moved`) all targets look at the middle: in odd grids a cell's centre, where slopes jump."""
-    monkeypatch.setattr(cells, "BLOCK", 64)  # three tiles
+    monkeypatch.setattr(reading, "TILE", 16)  # three tiles
+    monkeypatch.setattr(reading, "BLOCK", 64)
     for dtype, bar in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         net, batch = make(name, dtype=dtype, moved=moved), tokens(name, dtype=dtype)
         slow, slow_gradients = with_gradients(net, plain, *batch)
@@ -112,7 +113,7 @@ def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, m
 
 
 def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
-    monkeypatch.setattr(cells, "BLOCK", 64)
+    monkeypatch.setattr(reading, "TILE", 16)
     net, (local, global_) = make("pictures"), tokens("pictures")
     edge = torch.tensor([-1.0, -0.999, -0.875, 0.0, 0.125, 0.875, 1.0], dtype=torch.float64)
     place = torch.cartesian_prod(edge, edge)
@@ -121,25 +122,30 @@ def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
     torch.testing.assert_close(net(local, global_)[0], plain(net, local, global_), rtol=1e-10, atol=1e-10)
 
 
-def test_no_more_than_a_block_exists_at_once_and_untouched_cells_are_left_out(monkeypatch):
-    seen = []
-    tile = cells._tile
-    monkeypatch.setattr(
-        cells,
-        "_tile",
-        lambda own, columns, *rest: seen.append((len(rest[1]), len(columns))) or tile(own, columns, *rest),
-    )
-    monkeypatch.setattr(cells, "BLOCK", 100 * 4 * 6)
+def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
+    seen, touched = [], reading._touched
+    monkeypatch.setattr(reading, "_touched", lambda own, tiles, *rest: seen.extend(tiles) or touched(own, tiles, *rest))
+    monkeypatch.setattr(reading, "TILE", 100)
     net, batch = make("one layer", targets=(950,)), tokens("one layer")
-    net(*batch)[0].sum().backward()
-    assert sum(count for count, _ in seen) == 2 * 950  # forwards and backwards
-    assert max(count for count, _ in seen) == 100
-    assert max(columns for _, columns in seen) <= 40  # of 65
+    net(*batch)
+    assert [rows.stop - rows.start for rows, _ in seen] == [100] * 10
+    assert max(len(columns) for _, columns in seen) <= 40  # of 65
     assert make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9)[0][1].tolist() == [27, 28, 35, 36, 64]
 
 
+def test_no_more_than_a_block_exists_at_once_where_all_cells_are_read(monkeypatch):
+    seen, tile = [], reading._tile
+    monkeypatch.setattr(reading, "_tile", lambda *parts: seen.append(len(parts[-1])) or tile(*parts))
+    monkeypatch.setattr(reading, "TILE", 1)
+    monkeypatch.setattr(reading, "BLOCK", 100 * 4 * 6)
+    net, batch = make("one layer", targets=(950,)), tokens("one layer")
+    reading.read(net.tokens(*batch), net.choose(), net.channel_weights(), net.cells, sparse=False).sum().backward()
+    assert sum(seen) == 2 * 950  # forwards and backwards
+    assert max(seen) == 100
+
+
 def test_half_precision_is_near(monkeypatch):
-    monkeypatch.setattr(cells, "BLOCK", 64)
+    monkeypatch.setattr(reading, "TILE", 16)
     net, batch = make("pictures", dtype=torch.float32), tokens("pictures", dtype=torch.float32)
     slow, slow_gradients = with_gradients(net, plain, *batch)
     largest = max(gradient.norm() for gradient in slow_gradients)  # some are nothing but rounding

@@ -1,31 +1,16 @@
-"""Reading mixtures of tokens at places of one's own: interpolation, layer mixing and readout as one matrix product.
+"""Where the tokens of all layers lie, and how much of each a target reads: the matrix behind `reading`.
 
-The plain formula interpolates every layer's grid at every target's place and then mixes:
-
-    v[b, n] = (1 - s[n]) sum_l p[n, l] sample(local_l[b], u[n]) + s[n] sum_l p[n, l] global_l[b]
-    y[b, n] = mean_d w[n, d] v[b, n, d]
-
-All of it but the last line is linear in the tokens, so that v is one product of weights [N, K] with tokens [K, B D],
-where K counts the cells of all grids and the global tokens. Interpolation is linear between cell centres and a target
-touches few cells, hence targets are put in the order of their places and cut into tiles; a tile multiplies with the
-cells that it touches and no others. v exists for one tile at a time, forwards and backwards.
-
-Letters: B batch, N targets, L layers, K tokens, D width, A axes of the grids.
+Letters: N targets, L layers, K tokens, A axes of the grids, F factors.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import one_hot
 
-__all__ = ["Cells", "Choice", "read"]
-
-BLOCK = 1 << 18  # numbers of v that exist at once on a CPU: they stay in its cache, and tiles stay narrow
-BLOCK_CUDA = 1 << 26
-FEWEST = 64  # targets of a tile
+__all__ = ["Cells", "Choice"]
 
 
 class Choice(NamedTuple):
@@ -124,81 +109,6 @@ class Cells(nn.Module):
         touched = (((first <= self.index) & (self.index <= last)) | (self.size == 0)).all(-1)  # [T, K]
         starts = range(0, len(place), rows)
         return [(slice(a, a + rows), mask.nonzero()[:, 0]) for a, mask in zip(starts, touched, strict=True)]
-
-
-def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse: bool | None = None) -> Tensor:
-    """What every target reads from a batch, exactly the plain formula.
-
-    Args:
-        tokens: [K, B, D], ordered as `cells` has them; products are made in their type.
-        choice: of N targets.
-        weight: [N, D] mixture of channels of each target; its type is that of the result.
-        cells: of the tokens.
-        sparse: leave out the cells that a tile does not touch. It saves most of the work and needs to look at the
-            places, for which a GPU would have to wait: default on the CPU only.
-
-    Returns:
-        [B, N].
-    """
-    cuda = tokens.is_cuda
-    sparse = not cuda if sparse is None else sparse
-    rows = max(FEWEST, (BLOCK_CUDA if cuda else BLOCK) // tokens[0].numel())
-    with torch.autocast(tokens.device.type, enabled=False):  # the types of products are chosen here
-        factors = cells.factors(choice)
-        if not sparse:
-            starts = range(0, len(weight), rows)
-            return _apply(cells, [(slice(a, a + rows), slice(None)) for a in starts], tokens, factors, weight).T
-        place = choice.place.detach()
-        order = cells.order(place)
-        found = _apply(cells, cells.tiles(place[order], rows), tokens, factors[order], weight[order])
-        return found[order.argsort()].T
-
-
-class _Read(torch.autograd.Function):
-    """A tile at a time; the backward pass makes each tile again instead of keeping it."""
-
-    @staticmethod
-    def forward(ctx: Any, cells: Cells, tiles: list[Any], tokens: Tensor, *targets: Tensor) -> Tensor:
-        ctx.cells, ctx.tiles = cells, tiles
-        ctx.save_for_backward(tokens, *targets)
-        parts = [_tile(cells, columns, tokens[columns], *_rows(targets, rows)) for rows, columns in tiles]
-        return torch.cat(parts)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        tokens, *targets = ctx.saved_tensors
-        whole = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
-        found = [torch.empty_like(one) for one in targets]
-        for rows, columns in ctx.tiles:
-            leaves = [part.detach().requires_grad_() for part in (tokens[columns], *_rows(targets, rows))]
-            with torch.enable_grad():
-                out = _tile(ctx.cells, columns, *leaves)
-            first, *others = torch.autograd.grad(out, leaves, grad[rows])
-            if isinstance(columns, slice):
-                whole += first
-            else:
-                whole.index_add_(0, columns, first.to(whole.dtype))
-            for one, part in zip(found, others, strict=True):
-                one[rows] = part
-        return None, None, whole.to(tokens.dtype), *found
-
-
-def _apply(cells: Cells, tiles: list[Any], *tensors: Tensor) -> Tensor:
-    found: Tensor = _Read.apply(cells, tiles, *tensors)  # type: ignore[no-untyped-call]
-    return found
-
-
-def _tile(cells: Cells, columns: Tensor | slice, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:
-    """[n, B] of some targets, from the tokens [k, B, D] that they touch."""
-    _, batch, width = tokens.shape
-    mixed = cells.weights(factors, columns).to(tokens.dtype) @ tokens.flatten(1)
-    mixed = mixed.view(-1, batch, width).to(weight.dtype)
-    return torch.bmm(mixed, weight[:, :, None])[:, :, 0] / width
-
-
-def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
-    return [one[rows] for one in targets]
 
 
 def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:

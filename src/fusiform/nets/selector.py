@@ -2,7 +2,7 @@
 
 Yang, Gee & Shi 2023, "Brain Decodes Deep Nets" (arXiv:2312.01280). A target's coordinates say where in the picture it
 looks, how it shares itself among the layers, and how much of it is global; its own weights mix the channels, which a
-bottleneck per layer has brought to one width. The formula and its letters stand in `cells.py`.
+bottleneck per layer has brought to one width. The formula and its letters stand in `reading.py`.
 """
 
 import math
@@ -11,9 +11,11 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from fusiform.nets.cells import Cells, Choice, read
+from fusiform.nets.cells import Cells, Choice
 from fusiform.nets.layers import Standardise, mlp, octave_code, unit_box
+from fusiform.nets.reading import read
 
 __all__ = ["Selector", "TokenShape", "layer_entropy", "linear_decay", "scale_pull"]
 
@@ -160,8 +162,15 @@ class _Bottleneck(nn.Module):
 
     def forward(self, local: Tensor, global_: Tensor) -> tuple[Tensor, Tensor]:
         """[B, C, *grid], [B, C'] -> [cells, B, D], [1, B, D]."""
-        cells = self.local_units(local).reshape(len(local), local.shape[1], -1).permute(2, 0, 1)
-        return self.local(cells), self.global_(self.global_units(global_))[None]
+        cells = local.reshape(len(local), local.shape[1], -1)
+        return _bring(cells, self.local_units, self.local), _bring(global_[:, :, None], self.global_units, self.global_)
+
+
+def _bring(x: Tensor, units: Standardise, linear: nn.Linear) -> Tensor:
+    """[B, C, S] -> [S, B, D]: `linear(units(x))`, with the scale on the weights, which are fewer than the numbers."""
+    weight = linear.weight / units.scale
+    rows = x.to(weight.dtype).permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
+    return functional.linear(rows.sub_(units.mean), weight)
 
 
 def _projection(channels: int, width: int) -> nn.Linear:
