@@ -15,6 +15,7 @@ import zarr
 from sklearn.base import clone
 
 from fusiform.data import Features, Responses, Space
+from fusiform.data.meshes import on_spheres, sphere_of
 from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameError
 from fusiform.models import encoding, neural, subjects
 from fusiform.models.neural import NeuralEncoder
@@ -286,6 +287,8 @@ def test_no_server_is_asked(tmp_path, monkeypatch):
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(NeuralEncoder.load(tmp_path / "model").predict(pairs), model.predict(pairs))
     assert len(selection(model)) == 10
+    sphere_of.cache_clear()
+    assert list(on_spheres("fsaverage6", ["left", "right"], [7, 40_000])) == ["x", "y", "z"]
 
 
 def test_layers_count_from_the_first_and_beyond_ten(tmp_path):
