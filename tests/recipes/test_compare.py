@@ -195,8 +195,12 @@ def test_an_interrupted_report_is_finished_later(quick, tmp_path, monkeypatch):
         patch.setattr(report_module, "publish", stop)
         with pytest.raises(KeyboardInterrupt):
             compare(quick, out=tmp_path / "both")
-    assert not Run(tmp_path / "both").finished
-    assert compare(quick, out=tmp_path / "both").finished
+    folder = tmp_path / "both"
+    assert not Run(folder).finished
+    for scratch in (folder / ".report.html.4194305.x", folder / "figures" / ".r.png.4194305.x"):
+        scratch.mkdir(parents=True)  # of a process that was killed; no process has that number
+    assert compare(quick, out=folder).finished
+    assert not list(folder.rglob(".*"))
 
 
 def test_a_failure_leaves_no_folder(quick, tmp_path, monkeypatch):
@@ -474,6 +478,12 @@ def test_headlines_have_a_dash_where_a_run_has_no_number(tmp_path):
     assert np.isnan(table.loc["truth: layer exact", "planted"])
     assert table.loc["seconds", "planted"] == 3.5
     assert table.loc["control: shuffled r", "planted"] == 0.01
+    assert not {"arguments of the backbone", "arguments of the model"} & set(table.index)  # they do not differ
+    three = write(tmp_path / "three", backbone_args={"seed": 5}, layers=1)
+    table = headlines(read_networks([one, three])).set_index("")
+    assert table.loc["arguments of the backbone"].tolist() == [None, "seed=5"]
+    assert "mean depth" in table.index
+    assert "mean depth" not in headlines(read_networks([three]))[""].tolist()
 
 
 @pytest.mark.parametrize("space", [VERTICES, VOXELS, Space.named("regions", ["V1", "V2"])], ids=lambda one: one.name)

@@ -32,6 +32,7 @@ SCORES = {
     "mean_ceiling": "mean ceiling",
     "ratio_to_ceiling": "r over ceiling",
 }
+ARGUMENTS = ("arguments of the backbone", "arguments of the model")
 Floats = NDArray[np.float64]
 
 
@@ -56,21 +57,26 @@ def facts(network: Network) -> dict[str, Any]:
 
 
 def headlines(networks: Sequence[Network]) -> pd.DataFrame:
-    """A row per number, a column per network; what a run does not have is NaN."""
+    """A row per number, a column per network; what a run does not have is NaN.
+
+    Left out are numbers that no run has, and arguments in which the networks do not differ.
+    """
     columns = {network.label: _column(facts(network)) for network in networks}
-    rows = list(dict.fromkeys(row for column in columns.values() for row in column))
-    table = {label: [column.get(row, np.nan) for row in rows] for label, column in columns.items()}
-    return pd.DataFrame({"": rows, **table}, dtype=object)
+    rows = dict.fromkeys(row for column in columns.values() for row in column)
+    values = {row: [column.get(row) for column in columns.values()] for row in rows}
+    shown = [row for row in rows if set(values[row]) != {None} and (row not in ARGUMENTS or len(set(values[row])) > 1)]
+    table = {label: [columns[label].get(row, np.nan) for row in shown] for label in columns}
+    return pd.DataFrame({"": shown, **table}, dtype=object)
 
 
 def _column(about: dict[str, Any]) -> dict[str, Any]:
     scores = about["scores"]
     return {
         "backbone": about["backbone"],
-        "its arguments": _said(about["backbone_args"]),
+        ARGUMENTS[0]: _said(about["backbone_args"]),
         "features in the store": about["features"],
         "model": about["model"],
-        "arguments of the model": _said(about["model_args"]),
+        ARGUMENTS[1]: _said(about["model_args"]),
         "layers": about["layers"],
         "targets": scores["targets"],
         "targets with r-ceiling above .3": scores["targets_reliable"],

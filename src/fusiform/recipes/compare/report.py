@@ -1,13 +1,14 @@
 """`compare`: the report of several runs, as a folder of its own."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fusiform.errors import SettingsError
-from fusiform.files import atomic
+from fusiform.files import atomic, sweep
 from fusiform.recipes.compare.matching import read_networks
 from fusiform.recipes.compare.network import Network
 from fusiform.recipes.compare.numbers import common, depth_bins, depth_shares, depths, facts, paired, targets
@@ -57,12 +58,20 @@ def compare(
 
 
 def _write(report: Run, networks: Sequence[Network]) -> None:
+    _clear(report)
     report.log("started")
     found = paired(networks)
     with atomic(report.folder / "comparison.parquet") as new:
         targets(networks).to_parquet(new)
     publish(report, _title(networks), comparison_sections(networks, found))
     report.finish(_summary(networks, found))
+
+
+def _clear(report: Run) -> None:
+    """Remove what a report that was killed had written or was about to write."""
+    shutil.rmtree(report.folder / "figures", ignore_errors=True)
+    for name in ("comparison.parquet", "report.html", "summary.json"):
+        sweep(report.folder / name)
 
 
 def _title(networks: Sequence[Network]) -> str:

@@ -44,6 +44,8 @@ def _headlines(networks: Sequence[Network]) -> Section:
         f"{over} whose r-ceiling is above .3." if scores.ceiling is not None else f"{over}; no ceiling is known.",
         "Each network was fitted in a run of its own. A dash means that the run does not have the number.",
     ]
+    if any(network.summary.get("truth") for network in networks):
+        text.append("Truths are of what was planted: a network that it was not planted from has no right layer.")
     return Section("Headline numbers", text, table=headlines(networks))
 
 
