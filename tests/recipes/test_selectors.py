@@ -1,5 +1,8 @@
 """`encode` with the selector: the run, its truth and controls, a dataset without a split, an interruption."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import nibabel
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import selection
 from fusiform.pairs import pair
 from fusiform.recipes.encode import encode
+from fusiform.recipes.run import Run
 from fusiform.recipes.selectors import learning, reads_layers, selecting, selector_truth, showing
 from fusiform.scores import Scores
 
@@ -90,6 +94,22 @@ def test_the_report_holds_them_all_and_says_how_to_read_them(run):
     assert len(page) < 15e6
     for words in ("What each target reads", "Maps", "What regions see in pictures", "up is up", "Red, green and blue"):
         assert words in page
+
+
+def test_columns_of_a_space_give_way_to_what_was_chosen(tmp_path):
+    """A data set may have a column of its own called `cluster`, and a table has no name twice."""
+    space = Space.vertices("two", [3, 4], [], "fsaverage5")
+    space = replace(space, targets=space.targets.assign(cluster=["a", "b"], area=["V1", "V2"]))
+    table = pd.DataFrame({"layer_index": [0, 1], "cluster": [1, 0], "scale": [0.1, 0.9]})
+    model = SimpleNamespace(net_=SimpleNamespace(layers=("a", "b")), save=lambda folder: folder.mkdir())
+    selecting._keep(Run(tmp_path), SimpleNamespace(model=model), table, space)
+    kept = pd.read_parquet(tmp_path / "selection.parquet")
+    assert kept.columns.is_unique
+    assert kept["cluster"].tolist() == [1, 0]
+    assert kept["area"].tolist() == ["V1", "V2"]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
+        *("cluster.lh.label.gii", "layer.lh.label.gii", "scale.lh.func.gii")
+    ]
 
 
 def test_an_unknown_argument_is_named():

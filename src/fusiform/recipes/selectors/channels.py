@@ -29,7 +29,7 @@ READING = (
     "Above are held-out pictures, below what each region reads of them, place by place, in the layer that it reads "
     "most. Red, green and blue are the first three principal components of its targets' channel weights, from the 5th "
     "to the 95th percentile over these pictures: places of one colour look alike to the region, and what is red in one "
-    "row has nothing to do with red in another."
+    "row has nothing to do with red in another. A network that cuts pictures to a square sees their middle only."
 )
 
 
