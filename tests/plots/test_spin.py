@@ -13,7 +13,7 @@ from fusiform.plots.meshes import VERTICES
 from fusiform.plots.paint import Tints
 from fusiform.plots.spin import spin
 from fusiform.plots.style import NOTHING
-from fusiform.plots.tints import retinotopy
+from fusiform.plots.tints import layered, retinotopy
 
 BRAIN = Space.vertices("fsaverage5", np.arange(VERTICES), np.arange(VERTICES), "fsaverage5")
 
@@ -74,6 +74,14 @@ def test_what_has_no_target_is_grey():
     np.testing.assert_allclose(
         hues, np.tile(np.array(to_rgb(NOTHING)) / max(to_rgb(NOTHING)), (len(hues), 1)), atol=0.03
     )
+
+
+@pytest.mark.parametrize("names", [["a"], [f"vision_model.encoder.layers.{number}.mlp" for number in range(30)]])
+def test_the_legend_has_room_for_its_names(names):
+    tints = layered(np.zeros(2 * VERTICES), np.ones(2 * VERTICES), names)
+    [frame] = frames_of(spin(tints, BRAIN, frames=1))
+    assert (frame[[0, -1]] == 1).all()  # nothing is cut off
+    assert (frame[:, -1] == 1).all()
 
 
 def test_what_cannot_be_turned_is_refused():

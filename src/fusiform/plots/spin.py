@@ -4,7 +4,7 @@ import io
 from functools import lru_cache
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,7 +14,6 @@ from fusiform.plots.camera import Shot, look, together
 from fusiform.plots.filling import fill
 from fusiform.plots.meshes import HEMISPHERES
 from fusiform.plots.paint import Tints
-from fusiform.plots.style import figure
 
 __all__ = ["spin"]
 
@@ -23,7 +22,7 @@ MARGIN = 4.0  # mm around the brain
 SECONDS = 6.0  # of a turn
 COLOURS = 256  # of the palette that all frames share
 WEIGHT = 20  # of the legend's pixels in it: it is small, and has all colours
-DPI = 100  # of the legend
+DPI, AROUND = 100, 0.1  # of the legend, and white inches around it
 
 Pixels = NDArray[np.uint8]
 
@@ -77,18 +76,16 @@ def _padded(image: Pixels, height: int) -> Pixels:
 
 
 def _legend(tints: Tints) -> Pixels:
-    """The legend alone, [H, W, 3]."""
-    width, height = tints.size
-    made = figure(width + 0.9, height + 0.6)
-    ax = made.subplots()
-    ax.set_box_aspect(height / width)
+    """The legend alone, as wide as its names are long, [H, W, 3]."""
+    made = Figure(figsize=tints.size, facecolor="white")
+    ax = made.add_axes((0, 0, 1, 1))  # words stand around the figure, and are cut out with it
     ax.tick_params(labelsize=8, length=0)
     ax.spines[:].set_visible(False)
     tints.legend(ax)
-    made.set_dpi(DPI)
-    canvas = FigureCanvasAgg(made)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+    buffer = io.BytesIO()
+    made.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=AROUND)
+    with Image.open(buffer) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _palette(images: list[Pixels]) -> Image.Image:
