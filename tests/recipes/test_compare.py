@@ -460,6 +460,19 @@ def test_every_space_has_its_figures(tmp_path, space, names):
         assert limits[0] == limits[1]
 
 
+@pytest.mark.parametrize(
+    ("space", "ceiling"),
+    [(NOWHERE, 0.1), (NOWHERE, None), (Space.named("one", ["V1"]), None)],
+    ids=["none", "all", "one"],
+)
+def test_reports_of_no_reliable_target_of_all_and_of_one(tmp_path, space, ceiling):
+    told = {"space": space, "ceiling": ceiling}
+    runs = [write(tmp_path / "a", **told), write(tmp_path / "b", backbone="other", seed=1, **told)]
+    summary = compare(runs, out=tmp_path / "both").summary
+    assert summary["targets_compared"] == summary["pairs"][0]["targets"] == (0 if ceiling else space.size)
+    assert ("depth_shares" in summary) == (ceiling is None)
+
+
 def test_another_metric_is_shown_too(tmp_path):
     runs = [write(tmp_path / "a", metric="r2"), write(tmp_path / "b", metric="r2", backbone="other", seed=1)]
     made = compare(runs, out=tmp_path / "both")

@@ -1,6 +1,6 @@
 """The numbers of a comparison: headlines, differences target by target, and how deep targets read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -32,7 +32,6 @@ SCORES = {
     "mean_ceiling": "mean ceiling",
     "ratio_to_ceiling": "r over ceiling",
 }
-ARGUMENTS = ("arguments of the backbone", "arguments of the model")
 Floats = NDArray[np.float64]
 
 
@@ -57,39 +56,52 @@ def facts(network: Network) -> dict[str, Any]:
 
 
 def headlines(networks: Sequence[Network]) -> pd.DataFrame:
-    """A row per number, a column per network; what a run does not have is NaN.
+    """A row per number, a column per network, truths and controls last; what a run does not have is NaN.
 
-    Left out are numbers that no run has, and arguments in which the networks do not differ.
+    Left out are numbers that no run has. Of arguments those are told in which runs of one backbone, or model, differ.
     """
-    columns = {network.label: _column(facts(network)) for network in networks}
-    rows = dict.fromkeys(row for column in columns.values() for row in column)
-    values = {row: [column.get(row) for column in columns.values()] for row in rows}
-    shown = [row for row in rows if set(values[row]) != {None} and (row not in ARGUMENTS or len(set(values[row])) > 1)]
-    table = {label: [columns[label].get(row, np.nan) for row in shown] for label in columns}
-    return pd.DataFrame({"": shown, **table}, dtype=object)
+    found = [facts(network) for network in networks]
+    said = [_differing(found, of) for of in ("backbone", "model")]
+    columns = [_column(*about) for about in zip(found, *said, strict=True)]
+    rows = sorted(dict.fromkeys(row for column in columns for row in column), key=_group)
+    shown = [row for row in rows if any(column.get(row) is not None for column in columns)]
+    table = [[column.get(row, np.nan) for row in shown] for column in columns]
+    labels = [network.label for network in networks]
+    return pd.DataFrame({"": shown, **dict(zip(labels, table, strict=True))}, dtype=object)
 
 
-def _column(about: dict[str, Any]) -> dict[str, Any]:
+def _group(row: str) -> int:
+    return ["truth", "control"].index(row.partition(":")[0]) + 1 if ": " in row else 0
+
+
+def _differing(found: Sequence[Mapping[str, Any]], of: str) -> list[str | None]:
+    """For each run the arguments of its backbone, or model, that are others in a run of the same one."""
+    arguments = [about[f"{of}_args"] or {} for about in found]
+    said = []
+    for about, mine in zip(found, arguments, strict=True):
+        peers = [theirs for other, theirs in zip(found, arguments, strict=True) if other[of] == about[of]]
+        told = [f"{name}={mine[name]}" for name in mine if any(theirs.get(name) != mine[name] for theirs in peers)]
+        said.append(", ".join(told) or None)
+    return said
+
+
+def _column(about: Mapping[str, Any], of_backbone: str | None, of_model: str | None) -> dict[str, Any]:
     scores = about["scores"]
     return {
         "backbone": about["backbone"],
-        ARGUMENTS[0]: _said(about["backbone_args"]),
+        "arguments of the backbone": of_backbone,
         "features in the store": about["features"],
         "model": about["model"],
-        ARGUMENTS[1]: _said(about["model_args"]),
+        "arguments of the model": of_model,
         "layers": about["layers"],
         "targets": scores["targets"],
         "targets with r-ceiling above .3": scores["targets_reliable"],
         **{word: scores.get(key) for key, word in SCORES.items()},
         "mean depth": about["mean_depth"],
+        "seconds": round(sum(about["seconds"].values()), 1) if about["seconds"] else None,
         **{f"truth: {key.replace('_', ' ')}": value for key, value in about["truth"].items()},
         **{f"control: {key.replace('_', ' ')}": value for key, value in about["controls"].items()},
-        "seconds": round(sum(about["seconds"].values()), 1) if about["seconds"] else None,
     }
-
-
-def _said(arguments: dict[str, Any] | None) -> str | None:
-    return ", ".join(f"{name}={value}" for name, value in arguments.items()) if arguments else None
 
 
 def common(networks: Sequence[Network]) -> NDArray[np.bool_]:
