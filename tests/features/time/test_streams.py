@@ -16,6 +16,7 @@ from fusiform.data import ArraySound, ArrayVideo, Recording, Sound, Stimuli, Tra
 from fusiform.errors import DataError, UnknownNameError
 from fusiform.features.baselines.image import Pixels
 from fusiform.features.extract import extract
+from fusiform.features.forward import Forward
 from fusiform.features.store import FeatureStore
 from fusiform.features.time.streams import sound_of, video_of
 from fusiform.features.time.windows import Piece
@@ -60,11 +61,15 @@ class TestPieces:
         assert features.index["stimulus"].tolist() == ["a"] * 7 + ["b"] * 2
         assert features.index["start"].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
 
-    def test_the_next_is_made_in_a_thread(self) -> None:
+    @pytest.mark.parametrize("ahead", [True, False])
+    def test_the_next_is_made_in_a_thread_where_the_network_leaves_the_processor_free(
+        self, ahead: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Forward, "_works_ahead", ahead)  # as on a GPU
         backbone = Seconds()
         extract(stories(a=7.0), backbone)
         assert [number for number, _ in backbone.made] == [0, 3, 6]
-        assert all(thread != threading.main_thread().name for _, thread in backbone.made)
+        assert {thread != threading.main_thread().name for _, thread in backbone.made} == {ahead}
 
     def test_one_that_breaks_is_named_or_skipped(self, tmp_path: Any) -> None:
         with pytest.raises(DataError, match=r"stimulus 'a' of 'stories' could not be loaded \(ValueError: torn\)"):
