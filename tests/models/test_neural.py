@@ -226,6 +226,7 @@ def test_nothing_that_targets_read_is_kept_for_the_backward_pass():
     torch.manual_seed(0)
     shapes = {name: TokenShape(5, (8, 8), 5) for name in "abcd"}
     net = Selector(shapes, [torch.randn(targets, 3)], width=width, hidden=16, octaves=3)
+    torch.nn.init.normal_(net.targets[0].place[-1].weight, std=3)  # they look all over the picture
     local = {name: torch.randn(batch, 5, 8, 8) for name in shapes}
     kept = {}
 
@@ -237,7 +238,7 @@ def test_nothing_that_targets_read_is_kept_for_the_backward_pass():
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         pred, _ = net(local, {name: x.mean((2, 3)) for name, x in local.items()})
     pred.sum().backward()
-    assert 4 * targets * width < sum(kept.values()) < 4 * targets * batch * width
+    assert 4 * targets * width < sum(kept.values()) < 2 * 4 * targets * batch * width  # the plain formula: 7.5 of them
 
 
 def test_the_loss_is_a_mean_and_leaves_its_batch_alone(monkeypatch):

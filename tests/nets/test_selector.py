@@ -133,6 +133,18 @@ def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
     assert make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9)[0][1].tolist() == [27, 28, 35, 36, 64]
 
 
+def test_a_prediction_keeps_nothing_for_a_backward_pass(monkeypatch):
+    seen, touched = [], reading._touched
+    monkeypatch.setattr(
+        reading, "_touched", lambda own, tiles, keep, *rest: seen.append(keep) or touched(own, tiles, keep, *rest)
+    )
+    net, batch = make("one layer"), tokens("one layer")
+    expected = net(*batch)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(net(*batch)[0], expected)
+    assert seen == [True, False]
+
+
 def test_no_more_than_a_block_exists_at_once_where_all_cells_are_read(monkeypatch):
     seen, tile = [], reading._tile
     monkeypatch.setattr(reading, "_tile", lambda *parts: seen.append(len(parts[-1])) or tile(*parts))

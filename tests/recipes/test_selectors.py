@@ -12,7 +12,7 @@ from PIL import Image
 from fusiform.data import Features, Responses, Space
 from fusiform.errors import SettingsError
 from fusiform.models.neural import NeuralEncoder
-from fusiform.models.selection import selection
+from fusiform.models.selection import channel_weights, selection
 from fusiform.pairs import pair
 from fusiform.recipes.encode import encode
 from fusiform.recipes.run import Run
@@ -64,6 +64,8 @@ QUANTITIES = ["mean_layer", "confidence", "polar_angle", "eccentricity", "center
 def test_every_quantity_is_a_file_for_each_hemisphere(run):
     names = {f"{name}.{side}.func.gii" for name in QUANTITIES for side in ("lh", "rh")}
     names |= {f"{name}.{side}.label.gii" for name in ("layer", "cluster") for side in ("lh", "rh")}
+    shares = [name for name in pd.read_parquet(run.folder / "selection.parquet") if name.startswith("share:")]
+    names |= {f"share_{number}.{side}.func.gii" for number in range(len(shares)) for side in ("lh", "rh")}
     assert {path.name for path in (run.folder / "maps").iterdir()} == names
     table = pd.read_parquet(run.folder / "selection.parquet")
     for short, side in (("lh", "left"), ("rh", "right")):
@@ -75,6 +77,22 @@ def test_every_quantity_is_a_file_for_each_hemisphere(run):
         image = nibabel.load(run.folder / "maps" / f"layer.{short}.label.gii")
         labels = image.labeltable.get_labels_as_dict()
         assert [labels[key] for key in image.darrays[0].data[own["vertex"]]] == own["layer"].tolist()
+
+
+def test_channel_weights_are_a_table(run):
+    weights = pd.read_parquet(run.folder / "channels.parquet")
+    assert len(weights) == len(pd.read_parquet(run.folder / "selection.parquet"))
+    assert list(weights) == [f"channel{number}" for number in range(weights.shape[1])]
+    loaded = NeuralEncoder.load(run.folder / "model", device="cpu")
+    np.testing.assert_array_equal(weights.to_numpy(), channel_weights(loaded))
+
+
+def test_truth_tells_what_can_be_told():
+    planted = pd.DataFrame({"layer": list("aabb"), "x": [0.1, 0.2, 0.3, 0.4], "y": 0.0, "scale": [0.1, 0.1, 0.1, 0.9]})
+    table = pd.DataFrame({"layer": list("abbb"), "scale": [0.2, 0.3, 0.1, 0.8], "center_y": [0.1, 0.2, 0.3, 0.4]})
+    reliable = Scores(np.full(4, 0.5), "pearson", ceiling=np.full(4, 0.9))
+    assert selector_truth(planted, table, reliable) == {"layer_exact": 0.75, "scale_auc": 1.0}  # no grid, one row
+    assert selector_truth(planted, table, replace(reliable, ceiling=np.zeros(4))) == {}
 
 
 def test_every_quantity_is_a_figure_and_the_brain_turns(run):

@@ -133,12 +133,15 @@ def _said(reason: BaseException) -> str:
     The folders are nobody's business with whom the store is shared.
     """
     words = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(reason).split()))
-    for _, folder in _QUOTED_FOLDER.findall(words):
-        words = words.replace(folder, "")
+    folders = [folder for _, folder in _QUOTED_FOLDER.findall(words) if folder.strip("/\\")]
+    words = _QUOTED_FOLDER.sub(_QUOTE, words)
+    for folder in folders:  # which may stand there without quotation marks, too
+        words = re.sub(rf"(?<!\w){re.escape(folder)}", "", words)
     return f"{type(reason).__name__}: {_PLAIN_FOLDER.sub('', words)}"
 
 
 # what stands before the name in "No such file or directory: '/data/my pictures/1.png'"
 _QUOTED_FOLDER = re.compile(r"""(?<!\w)(['"])((?:(?!\1).)*[/\\])(?=(?:(?!\1)[^/\\])+\1)""")
+_QUOTE = r"\1"
 # without quotation marks, a path is known by its root (/, ~/, C:\, s3://), and its folders by having no space
 _PLAIN_FOLDER = re.compile(r"""(?<![\w.])(?:~|[A-Za-z][\w+.-]*:)?[/\\]{1,3}(?:[^\s'"/\\]+[/\\]+)+(?=[^\s'"/\\])""")

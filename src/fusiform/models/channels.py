@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusiform.errors import DataError, UnknownNameError
 from fusiform.models.encoding import split_tokens
-from fusiform.models.subjects import read_views, token_shapes
+from fusiform.models.subjects import check_layers, read_views, token_shapes
 from fusiform.registry import unknown
 
 __all__ = ["channel_maps", "principal_channels"]
@@ -62,13 +62,15 @@ def channel_maps(model: Any, X: Any, layer: str, mixtures: NDArray[np.floating])
 
     Raises:
         UnknownNameError: the network does not read that layer.
+        DataError: layers or shapes differ from those of the fit.
     """
     check_is_fitted(model, "net_")
     layers, device = list(model.net_.layers), next(model.net_.parameters()).device
     if layer not in layers:
         raise UnknownNameError(unknown("layer", layer, layers))
     views = read_views(X)
-    grids = [token_shapes(views)[name].grid for name in layers]
+    check_layers(token_shapes(views), model.shapes_)
+    grids = [model.shapes_[name].grid for name in layers]
     arrays = {name: view[:] for name, view in views.items()}
     with torch.no_grad():
         tokens = model.net_.tokens(*split_tokens(arrays, layers, device))  # [K, N, D]

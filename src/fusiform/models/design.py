@@ -172,7 +172,7 @@ class TargetBatches:
 
 
 def make_design(X: Any, weight: NDArray[Any] | None, *, centred: bool, dual: bool, frame: Frame) -> Design:
-    """Read the features [N, P] once, in blocks, and make their Gram matrix.
+    """Read the features [N, P] in blocks (in the primal, a first time for their means), and make their Gram matrix.
 
     Args:
         X: anything sliced like an array.
@@ -219,15 +219,16 @@ def blocks(count: int, width: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
-def add_squares(gram: Tensor, rows: Tensor, sign: int = 1) -> None:
+def add_squares(gram: Tensor, rows: Tensor, sign: int = 1, *, last: bool = True) -> None:
     """Add the product of rows [Q, n] with themselves to a symmetric [Q, Q], in place and at little over half the cost.
 
-    The lower triangle is made in stripes, and mirrored.
+    The lower triangle is made in stripes; with the last of several products it is mirrored.
     """
     edges = np.linspace(0, len(rows), STRIPES + 1).astype(int).tolist()
     for low, high in pairwise(edges):
         gram[low:high, :high].addmm_(rows[low:high], rows[:high].T, alpha=sign)
-        gram[:low, low:high] = gram[low:high, :low].T
+        if last:
+            gram[:low, low:high] = gram[low:high, :low].T
 
 
 def to_tensor(values: Any) -> Tensor:
@@ -242,10 +243,12 @@ def to_numpy(values: Tensor) -> NDArray[np.float64]:
 
 def _primal_design(X: Any, root: Tensor, share: Tensor, centred: bool) -> Design:
     rows, gram = root.new_empty(tuple(X.shape)), share.new_zeros(X.shape[1], X.shape[1])
-    mean = torch.stack([share[part] @ to_tensor(X[part]).to(share) for part in blocks(*X.shape)]).sum(0)
+    mean = share.new_zeros(X.shape[1])
+    for part in blocks(*X.shape) if centred else ():
+        mean += share[part] @ to_tensor(X[part]).to(share)
     for part in blocks(*X.shape):
         rows[part] = (to_tensor(X[part]).to(share) - mean).to(root) * root[part, None]
-        add_squares(gram, rows[part].double().T)
+        add_squares(gram, rows[part].double().T, last=part.stop == len(rows))
     return Design(X, rows, root, mean, gram, dual=False, centred=centred)
 
 
@@ -255,5 +258,5 @@ def _dual_design(X: Any, root: Tensor, share: Tensor, centred: bool) -> Design:
     for part in blocks(X.shape[1], len(root)):
         block = to_tensor(X[:, part]).to(share)
         means.append(share @ block)
-        add_squares(gram, block.sub_(means[-1]).mul_(root.double()[:, None]))
+        add_squares(gram, block.sub_(means[-1]).mul_(root.double()[:, None]), last=part.stop == X.shape[1])
     return Design(X, root[:, None][:, :0], root, torch.cat(means), gram, dual=True, centred=centred)

@@ -17,7 +17,7 @@ from fusiform.files import atomic, read_json, write_json
 from fusiform.models.encoding import Encoding, Units, measure_units, split_tokens
 from fusiform.models.inputs import fingerprint
 from fusiform.models.results import MODEL, plain_settings
-from fusiform.models.subjects import ALONE, Subject, count_rows, read_subjects, read_views, token_shapes
+from fusiform.models.subjects import ALONE, Subject, check_layers, count_rows, read_subjects, read_views, token_shapes
 from fusiform.nets.selector import Selector, TokenShape
 from fusiform.registry import unknown
 from fusiform.training import History, Settings, fit
@@ -58,6 +58,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
 
     Attributes:
         net_: the network, in evaluation mode.
+        shapes_: layer -> shape of its tokens.
         subjects_: names of the subjects; `""` for one that was given without a name.
         history_: `training.History` of the fit.
     """
@@ -177,7 +178,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         check_is_fitted(self, "net_")
         if Path(folder).exists() and any(Path(folder).iterdir()):
             raise SettingsError(f"{folder} is not empty; give another folder, or remove this one")
-        shapes = {layer: list(shape) for layer, shape in self._shapes.items()}
+        shapes = {layer: list(shape) for layer, shape in self.shapes_.items()}
         state: dict[str, Any] = {
             "settings": plain_settings(self),
             "net_args": dict(self.net_args or {}),
@@ -231,7 +232,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         return Settings(**{name: getattr(self, name) for name in _TRAINING})
 
     def _build(self, shapes: Mapping[str, TokenShape], places: list[torch.Tensor]) -> Selector:
-        self._shapes = dict(shapes)
+        self.shapes_ = dict(shapes)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             try:
@@ -249,7 +250,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
 
     def _predict(self, subject: int, X: Any) -> NDArray[np.float32]:
         views = read_views(X)
-        _check_layers(token_shapes(views), self._shapes)
+        check_layers(token_shapes(views), self.shapes_)
         count, device = count_rows(views), next(self.net_.parameters()).device
         units, parts = self.units_[subject], []
         half = Settings(precision=self.precision).half(device)
@@ -267,23 +268,8 @@ def _common_shapes(subjects: Mapping[str, Subject]) -> dict[str, TokenShape]:
     found = {name: token_shapes(one.train.features) for name, one in subjects.items()}
     first = next(iter(found.values()))
     for shapes in found.values():
-        _check_layers(shapes, first)
+        check_layers(shapes, first)
     return first
-
-
-def _check_layers(shapes: Mapping[str, TokenShape], wanted: Mapping[str, TokenShape]) -> None:
-    for layer in {**wanted, **shapes}:
-        if shapes.get(layer) != wanted.get(layer):
-            raise DataError(
-                f"layer {layer!r}: got {_words(shapes.get(layer))}; wanted {_words(wanted.get(layer))}, as in the fit"
-            )
-
-
-def _words(shape: TokenShape | None) -> str:
-    if shape is None:
-        return "none of that name"
-    wide = "" if shape.global_channels is None else f" and {shape.global_channels} global ones"
-    return f"{shape.channels} channels on the grid {shape.grid}{wide}"
 
 
 def _warn_missing(units: list[Units]) -> None:

@@ -113,8 +113,8 @@ class Plan:
     def read(self) -> int:
         """Bytes of features and responses read."""
         job = self.job
-        passes = 1 if self.form == "primal" else 2  # means and products; the dual reads features again for weights
-        return job.samples * (job.features * (1 + passes) + job.targets) * job.width
+        # twice: in the primal for means and for products, in the dual for both at once and again for weights
+        return job.samples * (2 * job.features + job.targets) * job.width
 
     def __str__(self) -> str:
         job = self.job

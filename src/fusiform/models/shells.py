@@ -13,12 +13,14 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import write_json
-from fusiform.models.design import Design, blocks, to_tensor
+from fusiform.models.design import Design, Scratch, blocks, to_tensor
 from fusiform.models.inputs import check_amounts, is_lazy, warn_missing
 from fusiform.models.planner import Plan
 from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, read_state, save_arrays
 
 __all__ = ["RidgeShell"]
+
+TOGETHER = 1 << 22  # numbers predicted from at a time: in the dual each such block reads all training features
 
 
 class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -56,7 +58,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         kernel = self.design_ is not None
         parts = [
             self._kernel(features[rows]) if kernel else self._centred(features[rows])
-            for rows in blocks(*features.shape)
+            for rows in blocks(len(features), features.shape[1], TOGETHER)
         ]
         pred = np.concatenate(parts) @ arrays["dual_coef" if kernel else "coef"].T + arrays["mean"]
         return np.asarray(pred[:, 0] if self.single_ else pred)
@@ -116,7 +118,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             raise SettingsError("the weights were not kept; fit with keep_weights=True to have them")
         else:
             dual = torch.as_tensor(arrays["dual_coef"], device=self.design_.root.device)
-            for part in blocks(len(dual), self.n_features_in_):
+            for part in blocks(len(dual), self.n_features_in_, TOGETHER):
                 yield self.design_.on_features(dual[part]).cpu().numpy()
 
     def _centred(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -167,7 +169,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self.results_ = results
         self.features_mean_ = design.mean.cpu().numpy()
         dual = "dual_coef" in results.arrays
-        self.design_ = replace(design, gram=design.gram[:0]) if dual else None
+        self.design_ = replace(design, gram=design.gram.new_empty(0, 0), scratch=Scratch()) if dual else None
         warn_missing(np.isnan(results.arrays["intercept"]))
         if results.folder is not None:
             write_json(results.folder / MODEL, self._saved())

@@ -17,6 +17,7 @@ __all__ = [
     "GLOBAL",
     "Part",
     "Subject",
+    "check_layers",
     "count_rows",
     "places_of",
     "read_subjects",
@@ -225,6 +226,26 @@ def _check_alike(first: Part, other: Part) -> None:
     if wrong := [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]:
         name = wrong[0]
         raise DataError(f"{name!r} of validation has rows of the shape {theirs.get(name)}; wanted {ours.get(name)}")
+
+
+def check_layers(shapes: Mapping[str, TokenShape], wanted: Mapping[str, TokenShape]) -> None:
+    """Refuse tokens other than those of the fit.
+
+    Raises:
+        DataError: a layer is missing, new or of another shape.
+    """
+    for layer in {**wanted, **shapes}:
+        if shapes.get(layer) != wanted.get(layer):
+            raise DataError(
+                f"layer {layer!r}: got {_words(shapes.get(layer))}; wanted {_words(wanted.get(layer))}, as in the fit"
+            )
+
+
+def _words(shape: TokenShape | None) -> str:
+    if shape is None:
+        return "none of that name"
+    wide = "" if shape.global_channels is None else f" and {shape.global_channels} global ones"
+    return f"{shape.channels} channels on the grid {shape.grid}{wide}"
 
 
 def places_of(space: Space) -> NDArray[np.float64]:

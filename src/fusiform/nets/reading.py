@@ -10,9 +10,9 @@ With a[n, k] the share of token k in what target n reads, where k counts the cel
     y[b, n] = mean_d w[n, d] sum_k a[n, k] t[k, b, d] = sum_k a[n, k] mean_d w[n, d] t[k, b, d].
 
 Interpolation is linear between cell centres and a target touches few cells, hence targets are put in the order of their
-places and cut into tiles; a tile takes part with the cells that it touches and no others. They are fewer than channels,
-so that the second form is made: products of weights with tokens, [n, k B], which are also all that the backward pass
-needs. A GPU would have to wait to know which cells are touched; it takes all of them, in the first form.
+places and cut into tiles; a tile takes part with the cells that it touches and no others. They are few where there are
+many targets, so that the second form is made: products of weights with tokens, [n, k B], which are also all that the
+backward pass needs. A GPU would have to wait to know which cells are touched; it takes all of them, in the first form.
 
 Letters: B batch, N targets, K tokens, D width.
 """
@@ -55,7 +55,8 @@ def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse
             return _whole(cells, every, tokens, factors, weight).T
         place = choice.place.detach()
         order = cells.order(place)
-        found = _touched(cells, cells.tiles(place[order], TILE), tokens, factors[order], weight[order])
+        tiles, keep = cells.tiles(place[order], TILE), torch.is_grad_enabled()
+        found = _touched(cells, tiles, keep, tokens, factors[order], weight[order])
         return found[order.argsort()].T
 
 
@@ -63,7 +64,9 @@ class _Touched(torch.autograd.Function):
     """Tiles of targets, each with the tokens that it touches."""
 
     @staticmethod
-    def forward(ctx: Any, cells: Cells, tiles: list[Any], tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, cells: Cells, tiles: list[Any], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
+    ) -> Tensor:
         ctx.cells, ctx.tiles = cells, tiles
         weighed, parts = [], []
         for rows, columns in tiles:
@@ -71,7 +74,8 @@ class _Touched(torch.autograd.Function):
             made = (weight[rows].to(near.dtype) @ near.T).view(-1, len(columns), tokens.shape[1]).to(weight.dtype)
             share = cells.weights(factors[rows], columns)
             parts.append(torch.bmm(share[:, None], made)[:, 0])
-            weighed.append(made)
+            if keep:  # a prediction has no backward pass
+                weighed.append(made)
         ctx.save_for_backward(tokens, factors, weight, *weighed)
         return torch.cat(parts) / weight.shape[1]
 
@@ -93,7 +97,7 @@ class _Touched(torch.autograd.Function):
             of_weight[rows] = of_made @ near
             of_near = (of_made.T @ weight[rows].to(near.dtype)).view(len(columns), *tokens.shape[1:])
             of_tokens.index_add_(0, columns, of_near.to(grad.dtype))
-        return None, None, of_tokens.to(tokens.dtype), of_factors, of_weight
+        return None, None, None, of_tokens.to(tokens.dtype), of_factors, of_weight
 
 
 class _Whole(torch.autograd.Function):
@@ -134,8 +138,8 @@ def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
     return [one[rows] for one in targets]
 
 
-def _touched(cells: Cells, tiles: list[Any], *tensors: Tensor) -> Tensor:
-    found: Tensor = _Touched.apply(cells, tiles, *tensors)  # type: ignore[no-untyped-call]
+def _touched(cells: Cells, tiles: list[Any], keep: bool, *tensors: Tensor) -> Tensor:
+    found: Tensor = _Touched.apply(cells, tiles, keep, *tensors)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -97,8 +97,11 @@ def material(
         subject = subject or source.subjects[0]
         trials = source.responses(subject, part=part, rois=rois)
         _check_usable(trials, subject)
-        if placed:
-            trials.space.coordinates()
+        if placed and not np.isfinite(trials.space.coordinates()).all():
+            raise DataError(
+                f"some targets of the space {trials.space.name!r} have no coordinates (x, y and z are NaN), such as "
+                "vertices in CIFTI; give surfaces of an fsaverage mesh, or voxels of a volume"
+            )
         stimuli = _shown(source.stimuli(part), trials)
         network = backbone_of(backbone, image_size, normalise, backbone_args)
         features = _features(stimuli, network, layers, reduce, device)

@@ -138,7 +138,7 @@ def _short(backbone: str) -> str:
 
 
 def _found(folder: Path) -> Path:
-    if folder.exists():
+    if (folder / "settings.yaml").is_file() or (folder.exists() and not (runs_folder() / folder).exists()):
         found = folder
     elif (runs_folder() / folder).exists():
         found = runs_folder() / folder

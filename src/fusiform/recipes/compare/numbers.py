@@ -123,11 +123,13 @@ def _pair(first: Network, other: Network) -> dict[str, Any]:
     difference = (first.scores.values - other.scores.values)[among]
     about: dict[str, Any] = {"a": first.label, "b": other.label, "targets": len(difference)}
     if not len(difference):
-        return {**about, **dict.fromkeys(("mean_difference", "low", "high", "a_better", "b_better"))}
+        return {**about, **dict.fromkeys(("blocks", "mean_difference", "low", "high", "a_better", "b_better"))}
     assert first.scores.space is not None
-    low, high = bootstrap_mean(difference, neighbourhoods(first.scores.space.select(among)))
+    blocks = neighbourhoods(first.scores.space.select(among))
+    low, high = bootstrap_mean(difference, blocks)
     return {
         **about,
+        "blocks": int(blocks.max()) + 1,
         "mean_difference": float(difference.mean()),
         "low": low,
         "high": high,

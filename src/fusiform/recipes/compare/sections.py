@@ -159,6 +159,11 @@ def _paired(networks: Sequence[Network], pairs: Sequence[Mapping[str, Any]]) -> 
         "neighbouring targets: it tells how even a difference is over this brain, not what other pictures or people "
         "would give.",
     ]
+    if any(pair["targets"] and pair["blocks"] == pair["targets"] for pair in pairs):
+        text.append(
+            "Here targets were drawn one by one, as they are few or have no coordinates: where neighbours vary "
+            "together, the interval is too narrow."
+        )
     if len(others) > 1:
         text.append(f"Figures compare with the first network, {first.label}; the table has every two.")
     among = common(networks)

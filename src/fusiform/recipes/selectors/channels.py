@@ -39,7 +39,7 @@ def channel_section(chosen: Chosen, found: Material) -> Section:
     seen = [layer for layer, grid in grids.items() if len(grid) == 2]
     if not seen:
         return Section(TITLE, notice="Left out: no layer keeps a grid of tokens over the picture.")
-    rows = _some_rows(found.pairs.samples, chosen.result.rows)
+    rows = _some_rows(found.pairs.samples, chosen.result.rows[chosen.result.fold == 0])  # the model is the first fold's
     pictures = _pictures(found.stimuli, found.pairs.samples["stimulus"].iloc[rows].tolist())
     if isinstance(pictures, str):
         return Section(TITLE, notice=f"Left out: {pictures}.")

@@ -150,3 +150,6 @@ def save_maps(folder: Path, table: pd.DataFrame, space: Space, layers: Sequence[
         cmap = quantity.look.get("cmap", "magma")
         values = table[quantity.column]
         save_map(folder, quantity.name, values, space, categories=quantity.categories, cmap=cmap)
+    for number, layer in enumerate(layers):  # by number: the names of layers may hold a slash
+        if f"share:{layer}" in table:
+            save_map(folder, f"share_{number}", table[f"share:{layer}"], space)

@@ -9,6 +9,7 @@ import pandas as pd
 from fusiform.data import Space
 from fusiform.files import atomic
 from fusiform.models.folds import Split
+from fusiform.models.selection import channel_weights
 from fusiform.recipes.evaluate import evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, publish, save, score_within, shuffled_r
 from fusiform.recipes.run import Run
@@ -70,6 +71,7 @@ def select(
         summary["controls"] |= {f"shuffled_{name}": value for name, value in lost_truth.items()}
     table = measured(chosen.table, scores)
     _keep(run, chosen, table, pairs.space)
+    _keep_channels(run, chosen)
     save(run, chosen.result, scores, metric, within)
     told = {**summary["controls"], **summary.get("truth", {})}
     sections = [
@@ -91,3 +93,10 @@ def _keep(run: Run, chosen: Chosen, table: pd.DataFrame, space: Space) -> None:
     save_maps(run.folder / "maps", table, space, list(chosen.model.net_.layers))
     shutil.rmtree(run.folder / "model", ignore_errors=True)  # of a run that was interrupted behind this line
     chosen.model.save(run.folder / "model")
+
+
+def _keep_channels(run: Run, chosen: Chosen) -> None:
+    """Write each target's weights of the bottleneck's channels."""
+    weights = channel_weights(chosen.model)
+    with atomic(run.folder / "channels.parquet") as new:
+        pd.DataFrame(weights, columns=[f"channel{number}" for number in range(weights.shape[1])]).to_parquet(new)

@@ -25,13 +25,16 @@ def selector_truth(planted: pd.DataFrame, table: pd.DataFrame, scores: Scores) -
     from sklearn.metrics import roc_auc_score
 
     among = reliable(scores)
+    if not among.any():
+        return {}
     planted, table = planted[among].reset_index(drop=True), table[among].reset_index(drop=True)
     wide = planted["scale"].to_numpy() > 0.5
     found = {"layer_exact": float((table["layer"].to_numpy() == planted["layer"].to_numpy()).mean())}
-    if (~wide).sum() > 2:
-        for axis in "xy":
+    for axis in "xy":
+        if f"center_{axis}" in table and (~wide).sum() > 2:
             near, true = table.loc[~wide, f"center_{axis}"], planted.loc[~wide, axis]
-            found[f"center_r_{axis}"] = float(np.corrcoef(near, true)[0, 1])
+            if near.nunique() > 1 and true.nunique() > 1:
+                found[f"center_r_{axis}"] = float(np.corrcoef(near, true)[0, 1])
     if 0 < wide.sum() < len(wide):
         found["scale_auc"] = float(roc_auc_score(wide, table["scale"]))
     return found
