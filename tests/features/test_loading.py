@@ -74,6 +74,8 @@ def test_the_first_that_will_not_load_is_named_whoever_was_faster(pictures: Pict
          'ValueError: can\'t read "1.png", see \'2.png\''),
         (ValueError("cannot read /a b/c/1.png (from '/a b/c/1.png')"),
          "ValueError: cannot read 1.png (from '1.png')"),
+        (ValueError("'/1.png' is not /home/anna/2.png"), "ValueError: '1.png' is not 2.png"),
+        (ValueError("'/data/1.png' -> '/srv/data/2.png'"), "ValueError: '1.png' -> '2.png'"),
         (ValueError("<PIL.Image object at 0x7f3a> has 3/4 of its rows,\n  and/or none"),
          "ValueError: <PIL.Image object> has 3/4 of its rows, and/or none"),
     ],
