@@ -58,7 +58,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         kernel = self.design_ is not None
         parts = [
             self._kernel(features[rows]) if kernel else self._centred(features[rows])
-            for rows in blocks(len(features), features.shape[1], TOGETHER)
+            for rows in blocks(features.shape[0], features.shape[1], TOGETHER)
         ]
         pred = np.concatenate(parts) @ arrays["dual_coef" if kernel else "coef"].T + arrays["mean"]
         return np.asarray(pred[:, 0] if self.single_ else pred)

@@ -81,7 +81,8 @@ def material():
     pairs = pair(Features(pd.DataFrame({"stimulus": IDS}), features), responses)
     model = NeuralEncoder(width=4, epochs=1, batch_size=8, device="cpu").fit(pairs)
     stimuli = Stimuli("pictures", "image", pd.DataFrame(index=IDS), load)
-    chosen = SimpleNamespace(result=SimpleNamespace(rows=np.arange(18, 30)), table=selections(model), model=model)
+    result = SimpleNamespace(rows=np.arange(30), fold=np.repeat([1, 0], [18, 12]))  # the model is that of fold 0
+    chosen = SimpleNamespace(result=result, table=selections(model), model=model)
     return chosen, SimpleNamespace(pairs=pairs, stimuli=stimuli)
 
 
