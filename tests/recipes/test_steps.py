@@ -12,7 +12,8 @@ from fusiform.cli import main
 from fusiform.data import Responses, Space
 from fusiform.errors import SettingsError
 from fusiform.features.preprocess import Picture
-from fusiform.recipes.steps import backbone_of, ceiling_of, published_ceiling
+from fusiform.recipes.ceilings import ceiling_of, published_ceiling
+from fusiform.recipes.steps import backbone_of
 from fusiform.scores import ncsnr, r_ceiling
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))

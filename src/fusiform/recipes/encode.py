@@ -6,13 +6,14 @@ from typing import Any
 
 from fusiform.checking import at_least
 from fusiform.datasets import with_agreement
+from fusiform.recipes.ceilings import ceiling_of
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, score_within, shuffled_r
 from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import encoding_sections
 from fusiform.recipes.selectors import reads_layers, select
-from fusiform.recipes.steps import Material, ceiling_of, folds_of, material, regressor, repeated_stimuli
+from fusiform.recipes.steps import Material, folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import find
 
 __all__ = ["encode"]

@@ -1,4 +1,4 @@
-"""What recipes do on their way: describe stimuli, pair, prepare a model, find the ceiling."""
+"""What recipes do on their way: describe stimuli, pair, prepare a model."""
 
 import inspect
 import warnings
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fusiform.data import Features, Responses, Space, Stimuli
 from fusiform.datasets import Dataset, load_dataset, with_root
@@ -21,19 +20,16 @@ from fusiform.models.folds import ContiguousFolds, Split
 from fusiform.pairs import Pairs, pair
 from fusiform.recipes.evaluate import splits_of
 from fusiform.registry import did_you_mean, find
-from fusiform.scores import ncsnr, r_ceiling
 
 __all__ = [
     "Material",
     "averaged",
     "backbone_of",
-    "ceiling_of",
     "describe",
     "folds_of",
     "inner_folds",
     "material",
     "one_thread",
-    "published_ceiling",
     "regressor",
     "repeated_stimuli",
     "shapes_of",
@@ -287,36 +283,6 @@ def folds_of(pairs: Pairs, folds: int, gap: int) -> list[Split]:
     if stimuli < 2:
         raise DataError("all samples show one stimulus; nothing can be learned from it about another")
     return splits_of(pairs, GroupKFold(min(folds, stimuli)))
-
-
-def ceiling_of(trials: Responses, tested: pd.DataFrame) -> NDArray[np.float64] | None:
-    """[V] largest attainable r on the tested samples, or None where nothing is known of it.
-
-    Uses the ncsnr that comes with the space, else estimates it from the repeats, else takes what was published with the
-    data (`published_ceiling`).
-
-    Args:
-        trials: single trials.
-        tested: the samples that were scored, with `repeats` where they are averages.
-    """
-    repeats = tested.get("repeats", pd.Series(np.ones(len(tested))))
-    if "ncsnr" in trials.space.targets:
-        return r_ceiling(trials.space.column("ncsnr"), repeats)
-    shown = trials.samples[["stimulus", "time"] if trials.timed else ["stimulus"]]
-    moment = shown.groupby(list(shown.columns), sort=False).ngroup()
-    if moment.duplicated().any():
-        return r_ceiling(ncsnr(np.asarray(trials.values), moment), repeats)
-    return published_ceiling(trials.space)
-
-
-def published_ceiling(space: Space) -> NDArray[np.float64] | None:
-    """[V] root of the noise ceilings, shares of variance, that came with the data; None where a target has none.
-
-    Those of a challenge are of its own test samples. Held-out samples that average as many repeats share them; where
-    some average fewer, the true ceiling is a little lower.
-    """
-    shares = space.targets.get("noise_ceiling")  # NaN where the file of a hemisphere is not here
-    return None if shares is None or shares.isna().any() else np.sqrt(shares.to_numpy(np.float64))
 
 
 def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from fusiform.data import Space
 from fusiform.datasets import load_dataset
 from fusiform.pairs import pair
+from fusiform.recipes.ceilings import ceiling_of
 from fusiform.recipes.evaluate import evaluate, splits_of
 from fusiform.recipes.outcome import layer_truth, reliable
-from fusiform.recipes.steps import averaged, ceiling_of, regressor
+from fusiform.recipes.steps import averaged, regressor
 from fusiform.scores import Scores
 
 __all__ = ["Network", "read"]

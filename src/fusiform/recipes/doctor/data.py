@@ -16,7 +16,8 @@ from fusiform.errors import FusiformError
 from fusiform.plots.charts import gallery, histogram
 from fusiform.plots.maps import brain_map, unmapped
 from fusiform.plots.report import Picture, Section
-from fusiform.recipes.steps import averaged, ceiling_of, published_ceiling
+from fusiform.recipes.ceilings import ceiling_of, published_ceiling
+from fusiform.recipes.steps import averaged
 
 __all__ = ["data", "pictures"]
 

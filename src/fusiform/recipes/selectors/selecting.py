@@ -10,6 +10,7 @@ from fusiform.data import Space
 from fusiform.files import atomic
 from fusiform.models.folds import Split
 from fusiform.models.selection import channel_weights
+from fusiform.recipes.ceilings import ceiling_of
 from fusiform.recipes.evaluate import evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, publish, save, score_within, shuffled_r
 from fusiform.recipes.run import Run
@@ -19,7 +20,7 @@ from fusiform.recipes.selectors.learning import Chosen, arguments_of, learn
 from fusiform.recipes.selectors.quantities import measured, save_maps
 from fusiform.recipes.selectors.showing import selection_sections
 from fusiform.recipes.selectors.truth import selector_truth
-from fusiform.recipes.steps import Material, ceiling_of, regressor, repeated_stimuli
+from fusiform.recipes.steps import Material, regressor, repeated_stimuli
 
 __all__ = ["select"]
 
