@@ -1,11 +1,15 @@
 """Betas, read session by session into one array that is made beforehand, and standardised in place.
 
 Published as int16, 300 times the percent signal change, in volumes and on native surfaces, and as float on fsaverage.
-What is held beside the result is one block of a file.
+What is held beside the result is one block of each file that is read at a time: while one waits for its disk, the other
+is converted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +24,7 @@ __all__ = ["Block", "Part", "Place", "Read", "read_parts", "standardise_sessions
 SCALE = 300  # int16 per percent signal change
 LARGEST = 32_767
 VALUES = 1 << 19  # that are standardised at a time
+THREADS = 2
 
 
 class Block(NamedTuple):
@@ -60,13 +65,25 @@ class Part:
     rows: NDArray[np.int64]
 
 
+class Counts(NamedTuple):
+    """Betas that are not what was measured.
+
+    Args:
+        saturated: [V] at the end of the range of int16, whose true size is not known.
+        missing: [V] NaN: places outside of the image in some session.
+    """
+
+    saturated: NDArray[np.int64]
+    missing: NDArray[np.int64]
+
+
 class Read(NamedTuple):
     """What was read.
 
     Args:
         values: [N, V] percent signal change, float32.
-        saturated: [V] betas at the end of the range of int16, whose true size is not known.
-        missing: [V] betas that are NaN: places outside of the image in some session.
+        saturated: [V] see `Counts`.
+        missing: [V] see `Counts`.
     """
 
     values: NDArray[np.float32]
@@ -75,42 +92,49 @@ class Read(NamedTuple):
 
 
 def read_parts(parts: Sequence[Part], places: Sequence[Place], samples: int) -> Read:
-    """Read the wanted trials of all parts; the targets of the places stand side by side.
+    """Read the wanted trials of all parts, two files at a time; the targets of the places stand side by side.
 
     Raises:
         LayoutError: a file is damaged or has another shape.
     """
-    edges = np.cumsum([0, *(place.size for place in places)])
-    values = np.empty((samples, edges[-1]), dtype=np.float32)
-    saturated, missing = np.zeros(edges[-1], dtype=np.int64), np.zeros(edges[-1], dtype=np.int64)
-    for part in parts:
-        for number, (path, place) in enumerate(zip(part.files, places, strict=True)):
-            own = slice(edges[number], edges[number + 1])
-            found = Read(values[:, own], saturated[own], missing[own])
-            with reading(path):
-                for block in place.blocks(path):
-                    _store(block, part.rows, found)
-    return Read(values, saturated, missing)
+    edges = np.cumsum([0, *(place.size for place in places)]).tolist()
+    read = Read(np.empty((samples, edges[-1]), np.float32), *np.zeros((2, edges[-1]), np.int64))
+    columns = [slice(*edge) for edge in pairwise(edges)]
+    files = [(*file, part.rows) for part in parts for file in zip(part.files, places, columns, strict=True)]
+
+    def fill(path: Path, place: Place, own: slice, rows: NDArray[np.int64]) -> Counts:
+        with reading(path):
+            return _fill(read.values[:, own], place.blocks(path), rows)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for (_, _, own, _), counts in zip(files, threads.map(lambda file: fill(*file), files), strict=True):
+            read.saturated[own] += counts.saturated
+            read.missing[own] += counts.missing
+    return read
 
 
-def _store(block: Block, rows: NDArray[np.int64], found: Read) -> None:
-    """Put what is wanted of a block where it belongs."""
-    samples = rows[block.trials]
-    kept = samples >= 0
-    if not kept.any():
+def _fill(values: NDArray[np.float32], blocks: Iterable[Block], rows: NDArray[np.int64]) -> Counts:
+    """Put what is wanted of a file where it belongs: `values` [N, V] are those of its place."""
+    counts = Counts(*np.zeros((2, values.shape[1]), np.int64))
+    for trials, targets, raw in blocks:
+        samples = rows[trials]
+        kept = samples >= 0
+        if not kept.any():
+            continue
+        part = slice(int(samples[kept][0]), int(samples[kept][-1]) + 1)  # samples follow the order of trials
+        _store(raw if kept.all() else raw[kept], targets, values[part], counts)
+    return counts
+
+
+def _store(raw: NDArray[Any], targets: slice | NDArray[np.int64], values: NDArray[np.float32], counts: Counts) -> None:
+    """Set some targets to what is stored of them, in percent."""
+    if raw.dtype.kind == "i":
+        counts.saturated[targets] += np.sum((raw >= LARGEST) | (raw <= -LARGEST), axis=0)
+        values[:, targets] = np.divide(raw, np.float32(SCALE), dtype=np.float32)
         return
-    raw = block.values if kept.all() else block.values[kept]
-    part = slice(int(samples[kept][0]), int(samples[kept][-1]) + 1)  # samples follow the order of trials
-    whole = raw.dtype.kind == "i"
-    if whole:
-        found.saturated[block.targets] += np.sum((raw >= LARGEST) | (raw <= -LARGEST), axis=0)
-    else:
-        found.missing[block.targets] += np.isnan(raw).sum(axis=0)
-    scale = np.float32(SCALE if whole else 1)
-    if isinstance(block.targets, slice):
-        np.divide(raw, scale, out=found.values[part, block.targets], casting="same_kind")
-    else:
-        found.values[part, block.targets] = raw / scale
+    values[:, targets] = raw
+    if (absent := np.isnan(values[:, targets])).any():
+        counts.missing[targets] += absent.sum(axis=0)
 
 
 def standardise_sessions(values: NDArray[np.float32], session: NDArray[np.int64], like: NDArray[np.bool_]) -> None:
@@ -121,10 +145,14 @@ def standardise_sessions(values: NDArray[np.float32], session: NDArray[np.int64]
         session: [N] ascending.
         like: [N] the samples whose mean and deviation are used; some in every session.
     """
-    for number in np.unique(session):
-        rows = slice(*np.searchsorted(session, [number, number + 1]))
-        width = max(1, VALUES // (rows.stop - rows.start))
-        for start in range(0, values.shape[1], width):
-            block = values[rows, start : start + width]
-            block[...] = standardise(block, block[like[rows]])
-            block[np.isnan(block)] = 0
+    with ThreadPoolExecutor(THREADS) as threads:
+        for number in np.unique(session):
+            rows = slice(*np.searchsorted(session, [number, number + 1]))
+            width = max(1, VALUES // (rows.stop - rows.start))
+            blocks = (values[rows, start : start + width] for start in range(0, values.shape[1], width))
+            list(threads.map(partial(_standardise, like=like[rows]), blocks))
+
+
+def _standardise(block: NDArray[np.float32], like: NDArray[np.bool_]) -> None:
+    block[...] = standardise(block, block if like.all() else block[like])
+    block[np.isnan(block)] = 0

@@ -52,7 +52,8 @@ class Vertices:
             count = max(1, BYTES // (self.count * stored.dtype.itemsize))
             for start in range(0, TRIALS, count):
                 trials = slice(start, min(start + count, TRIALS))
-                yield Block(trials, slice(None), np.asarray(stored[..., trials])[self.index, 0, 0].T)
+                found = np.asarray(stored[..., trials])[:, 0, 0].T
+                yield Block(trials, slice(None), found if self.size == self.count else found[:, self.index])
 
     def _of_hdf5(self, path: Path) -> Iterator[Block]:
         """`betas` is [trials, vertices] to Python."""
