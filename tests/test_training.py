@@ -1,6 +1,7 @@
 """The fit loop: what it promises about seeds, kills, validation, averages and rates."""
 
 import math
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from fusiform.errors import LayoutError, SettingsError
 from fusiform.training import Settings, fit, shuffled
-from fusiform.training.batches import ahead
+from fusiform.training.batches import ahead, in_turn
 from fusiform.training.checkpoint import load_tensors, save_tensors
 from fusiform.training.settings import find_device
 
@@ -39,7 +40,8 @@ class Line:
         if step == self.dies:
             raise KeyboardInterrupt
         self.steps.append(step)
-        return (self.net(data[0]) - data[1]).square().mean()
+        x, y = (part.to(next(self.net.parameters()).device) for part in data)
+        return (self.net(x) - y).square().mean()
 
     def validate(self):
         return float((self.net(self.x) - self.y).square().mean()) if self.validation else None
@@ -68,12 +70,26 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert not first.net.training
 
 
-def test_random_numbers_of_the_process_are_left_alone():
+def test_random_numbers_of_the_process_are_left_alone(monkeypatch):
+    """Those of GPUs, too, which `torch.manual_seed` would set for good, whether they are in use or not."""
     torch.manual_seed(3)
-    problem = Line()
+    problem, seeded = Line(), []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     before = torch.random.get_rng_state()
     fit(problem, SETTINGS)
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert seeded == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_draws_by_the_seed_and_its_random_numbers_are_left_alone():
+    settings = replace(SETTINGS, device="cuda")
+    first, second = Line(settings), Line(settings)
+    before = torch.cuda.get_rng_state_all()
+    for problem in (first, second):
+        fit(problem, settings)
+    assert torch.equal(weights(first), weights(second))
+    assert all(torch.equal(one, other) for one, other in zip(torch.cuda.get_rng_state_all(), before, strict=True))
 
 
 @pytest.mark.parametrize("dies", range(0, 16, 3))
@@ -287,6 +303,21 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on():
     assert len([next(numbers) for _ in range(3)]) == 3
     with pytest.raises(ZeroDivisionError):
         next(numbers)
+
+
+def test_batches_are_read_ahead_of_a_gpu_alone():
+    """By several threads, none of which has to wait for another."""
+    here, together = threading.get_ident(), threading.Barrier(2)
+
+    def read(number):
+        return threading.get_ident() == here
+
+    def meet(number):
+        return together.wait(timeout=10)
+
+    assert list(in_turn(read, range(3), torch.device("cpu"))) == [True] * 3
+    assert list(in_turn(read, range(3), torch.device("cuda"))) == [False] * 3
+    assert sorted(in_turn(meet, range(2), torch.device("cuda"))) == [0, 1]
 
 
 def test_saved_tensors_come_back_with_their_facts(tmp_path):

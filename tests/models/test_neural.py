@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,13 @@ import pytest
 import torch
 import zarr
 from sklearn.base import clone
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
 
 from fusiform.data import Features, Responses, Space
 from fusiform.data.meshes import on_spheres, sphere_of
 from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameError
-from fusiform.models import encoding, neural, subjects
+from fusiform.models import encoding, measured, neural, subjects
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import channel_clusters, channel_weights, selection
 from fusiform.models.subjects import places_of
@@ -68,6 +71,16 @@ def test_the_same_seed_gives_the_same_bits():
     assert same(first, second)
     np.testing.assert_array_equal(first.predict(X), second.predict(X))
     assert not same(first, other)
+
+
+def test_random_numbers_of_gpus_are_left_alone(monkeypatch):
+    X, Y, places = brain()
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.random.get_rng_state()
+    encoder(places).fit(X, Y)
+    assert seeded == []
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_predictions_do_not_depend_on_who_else_is_predicted(monkeypatch):
@@ -193,6 +206,44 @@ def test_pairs_bring_coordinates_and_their_split():
     assert isinstance(pairs, Pairs)
 
 
+def with_responses(pairs, split, value):
+    """The same with other responses to one split."""
+    rows = (pairs.samples["split"] == split).to_numpy()
+    return replace(pairs, responses=np.where(rows[:, None], value, pairs.responses))
+
+
+@pytest.mark.parametrize("deciding", ["val", "train"])
+def test_of_pairs_for_validation_the_test_split_decides_nothing(deciding):
+    """`val` decides where there is one, and else all samples but those of `test`."""
+    pairs, other = pairs_of(), pairs_of(seed=1)
+    other = replace(other, samples=other.samples.replace({"split": {"val": deciding}}))
+
+    def history(validation):
+        return NeuralEncoder(**QUICK).fit(pairs, validation=validation).history_
+
+    usual = history(other)
+    assert history(with_responses(other, "test", 1e4)) == usual
+    assert history((other, other.responses)) == usual
+    assert history(with_responses(other, deciding, 1e4)) != usual
+    if deciding == "val":
+        assert history(with_responses(other, "train", 1e4)) == usual
+
+
+def test_the_test_split_cannot_be_given_for_validation():
+    pairs = pairs_of()
+    model, tested = NeuralEncoder(**QUICK), (pairs.samples["split"] == "test").to_numpy()
+    for validation in (tested, np.flatnonzero(tested)[:1], np.arange(20)):
+        with pytest.raises(DataError, match="samples of validation are of the split 'test'"):
+            model.fit(pairs, validation=validation)
+    with pytest.raises(DataError, match="5 samples of validation are of the split 'test'"):
+        model.fit(pairs, validation=pairs.split("test"))
+
+
+def test_pairs_that_validate_themselves_do_so_on_their_own_split():
+    pairs = pairs_of()
+    assert same(NeuralEncoder(**QUICK).fit(pairs, validation=pairs), NeuralEncoder(**QUICK).fit(pairs))
+
+
 class Noted(np.ndarray):
     """An array that notes how many rows are read at once."""
 
@@ -218,6 +269,29 @@ def test_a_step_reads_every_layer_once(monkeypatch):
     Noted.reads.clear()
     problem.read((0, np.arange(8)))
     assert Noted.reads == [8, 8, 8]
+
+
+def test_a_gpu_copies_batches_by_itself(monkeypatch):
+    """From memory that stays in its place, in which the reading threads leave them."""
+    X, Y, places = brain()
+    problem, pinned = problem_of(monkeypatch, X, Y, places), []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: pinned.append(tuple(x.shape)) or x)
+    problem.read((0, np.arange(8)))
+    assert pinned == []
+    monkeypatch.setattr(encoding.Encoding, "_device", torch.device("cuda"))
+    problem.read((0, np.arange(8)))
+    assert sorted(pinned) == [(8, 3, 3, 3), (8, 5), (8, 5, 4, 4), (8, 12)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_learns_the_same():
+    X, Y, places = brain(60)
+    settings = {"precision": "float32", "epochs": 3}
+    here, there = (
+        encoder(places, device=device, **settings).fit(X, Y, validation=np.arange(20)) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(there.predict(X), here.predict(X), atol=0.02 * Y.std())
+    assert np.isfinite(encoder(places, device="cuda").fit(X, Y).predict(X)).all()
 
 
 def test_nothing_that_targets_read_is_kept_for_the_backward_pass():
@@ -257,7 +331,7 @@ def test_the_loss_is_a_mean_and_leaves_its_batch_alone(monkeypatch):
 
 def test_responses_on_disk_are_read_a_batch_at_a_time(tmp_path, monkeypatch):
     """Doubles on disk, of which memory never holds more than a block."""
-    for module in (encoding, subjects):
+    for module in (measured, subjects):
         monkeypatch.setattr(module, "READ", 1 << 14)
     random = np.random.default_rng(0)
     X, places = {"vector": random.standard_normal((400, 4), dtype=np.float32)}, random.standard_normal((2000, 3))
@@ -343,6 +417,63 @@ def test_several_subjects_share_the_trunk_and_are_predicted_by_name():
         NeuralEncoder(**QUICK).fit(both)
 
 
+def test_the_name_of_the_only_subject_may_be_left_out():
+    pairs = pairs_of()
+    model = NeuralEncoder(**QUICK).fit({"s1": pairs})
+    named = model.predict({"s1": pairs})["s1"]
+    np.testing.assert_array_equal(model.predict(pairs), named)
+    np.testing.assert_array_equal(model.predict(dict(pairs.features)), named)
+    with pytest.raises(DataError, match="s1"):
+        model.predict({"s2": pairs})
+
+
+def test_the_name_of_a_single_subject_may_be_left_out():
+    pairs = pairs_of()
+    model = NeuralEncoder(**QUICK).fit({"s1": pairs})
+    np.testing.assert_array_equal(model.predict(pairs), model.predict({"s1": pairs})["s1"])
+    np.testing.assert_array_equal(model.predict(pairs.features), model.predict(pairs))
+    with pytest.raises(DataError, match="s1"):
+        model.predict({"s2": pairs})
+
+
+def test_score_is_the_mean_r2_of_what_was_measured():
+    X, Y, places = brain(40, 6)
+    model = encoder(places, epochs=6, learning_rate=0.02).fit(X, Y)
+    pred = model.predict(X)
+    assert model.score(X, Y) == pytest.approx(r2_score(Y, pred))
+    gaps = Y.copy()
+    gaps[3:9, 1], gaps[:, 4] = np.nan, np.nan  # some samples of one target, all of another
+    rows = np.delete(np.arange(40), np.arange(3, 9))
+    parts = [r2_score(Y[:, [0, 2, 3, 5]], pred[:, [0, 2, 3, 5]])] * 4 + [r2_score(Y[rows, 1], pred[rows, 1])]
+    assert model.score(X, gaps) == pytest.approx(np.mean(parts))
+    with pytest.warns(UserWarning, match="nothing but NaN"):
+        never = encoder(places).fit(X, gaps)
+    assert never.score(X, Y) == pytest.approx(r2_score(np.delete(Y, 4, 1), np.delete(never.predict(X), 4, 1)))
+    single = encoder(places[:1]).fit(X, Y[:, 0])
+    assert single.score(X, Y[:, 0]) == pytest.approx(r2_score(Y[:, 0], single.predict(X)))
+    Y[2, 3] = np.nan
+    search = GridSearchCV(encoder(places), {"width": [2, 3]}, cv=2).fit(X["low/global"], Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_score_of_several_subjects_is_over_all_of_their_targets():
+    both = {"s1": pairs_of(), "s2": pairs_of(24, 7, seed=1, subject="s2")}
+    model = NeuralEncoder(**QUICK).fit(both)
+    pred = model.predict(both)
+    parts = [r2_score(both[name].responses, pred[name], multioutput="raw_values") for name in both]
+    assert model.score(both) == pytest.approx(np.concatenate(parts).mean())
+    with pytest.raises(DataError, match="leave it out"):
+        model.score(both, both["s1"].responses)
+
+
+def test_a_score_that_cannot_be_is_refused_in_words():
+    X, Y, places = brain()
+    model = encoder(places).fit(X, Y)
+    for responses, message in ((None, "score needs responses"), (Y[:, :3], "wanted"), (Y * np.nan, "no target was")):
+        with pytest.raises(DataError, match=message):
+            model.score(X, responses)
+
+
 def test_saved_and_loaded_it_is_the_same(tmp_path):
     both = {"s1": pairs_of(), "s2": pairs_of(24, 7, seed=1, subject="s2")}
     model = NeuralEncoder(**QUICK).fit(both)
@@ -399,6 +530,16 @@ def test_interrupted_it_goes_on_and_another_fit_is_refused(tmp_path, monkeypatch
     Y[0, 0] += 1
     with pytest.raises(SettingsError, match="differs in data"):
         encoder(places, **arguments).fit(X, Y)
+
+
+def test_it_does_not_go_on_in_another_precision(tmp_path):
+    """`auto` is bfloat16 on a GPU and float32 on a CPU: begun there, it does not go on here."""
+    X, Y, places = brain()
+    encoder(places, precision="auto", folder=tmp_path / "whole").fit(X, Y)
+    encoder(places, precision="float32", folder=tmp_path / "whole").fit(X, Y)
+    encoder(places, precision="bfloat16", folder=tmp_path / "half").fit(X, Y)
+    with pytest.raises(SettingsError, match=r"differs in precision \(there 'bfloat16', now 'float32'\)"):
+        encoder(places, precision="auto", folder=tmp_path / "half").fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from fusiform.nets import reading
+from fusiform.nets.cells import Choice
 from fusiform.nets.layers import Standardise, octave_code, unit_box
 from fusiform.nets.selector import Selector, TokenShape, layer_entropy, linear_decay, scale_pull
 
@@ -97,8 +98,9 @@ def fused(sparse):
 @pytest.mark.parametrize("name", SHAPES)
 def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, monkeypatch):
     """At first (not `moved`) all targets look at the middle: in odd grids a cell's centre, where slopes jump."""
-    monkeypatch.setattr(reading, "TILE", 16)  # three tiles
-    monkeypatch.setattr(reading, "BLOCK", 64)
+    monkeypatch.setattr(reading, "TILE", 16)  # ten tiles, the last of them smaller
+    monkeypatch.setattr(reading, "PRODUCTS", 1 << 12)  # a few at once
+    monkeypatch.setattr(reading, "BLOCK", 1 << 13)
     for dtype, bar in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         net, batch = make(name, dtype=dtype, moved=moved), tokens(name, dtype=dtype)
         slow, slow_gradients = with_gradients(net, plain, *batch)
@@ -122,15 +124,51 @@ def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
     torch.testing.assert_close(net(local, global_)[0], plain(net, local, global_), rtol=1e-10, atol=1e-10)
 
 
-def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
+def noted_tiles(monkeypatch):
+    """What is read tile by tile from now on."""
     seen, touched = [], reading._touched
     monkeypatch.setattr(reading, "_touched", lambda own, tiles, *rest: seen.extend(tiles) or touched(own, tiles, *rest))
+    return seen
+
+
+def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
+    seen = noted_tiles(monkeypatch)
     monkeypatch.setattr(reading, "TILE", 100)
     net, batch = make("one layer", targets=(950,)), tokens("one layer")
     net(*batch)
-    assert [rows.stop - rows.start for rows, _ in seen] == [100] * 10
-    assert max(len(columns) for _, columns in seen) <= 40  # of 65
-    assert make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9)[0][1].tolist() == [27, 28, 35, 36, 64]
+    assert sorted(torch.cat([tiles.targets.flatten() for tiles in seen]).tolist()) == list(range(950))
+    assert sorted(tiles.targets.shape[1] for tiles in seen for _ in tiles.targets) == [50] + [100] * 9
+    assert max(tiles.columns.shape[1] for tiles in seen) <= 40  # of 65
+    [(targets, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9, 1)
+    assert sorted(targets[0].tolist()) == list(range(9))
+    assert columns.tolist() == [[27, 28, 35, 36, 64]]
+
+
+def test_tiles_are_read_together_as_far_as_their_products_may_go(monkeypatch):
+    seen, most = noted_tiles(monkeypatch), 4 * 10 * 30 * 2
+    monkeypatch.setattr(reading, "TILE", 10)
+    monkeypatch.setattr(reading, "PRODUCTS", most)
+    make("one layer", targets=(500,))(*tokens("one layer"))
+    sizes = [(len(tiles.targets), 4 * tiles.targets.numel() * tiles.columns.shape[1]) for tiles in seen]
+    assert max(size for count, size in sizes if count > 1) <= most
+    assert max(count for count, _ in sizes) > 1
+    assert len(sizes) > 5
+
+
+def test_a_token_that_fills_a_tile_has_no_share():
+    cells = make("pictures").cells
+    corner, spread = torch.full((8, 2), -0.999), torch.rand(8, 2) * 1.6 - 0.8
+    places = torch.cat([corner, spread]).double()  # one tile touches few tokens, the other many
+    choice = Choice(places, torch.rand(16, 4).double().softmax(1), torch.rand(16).double())
+    factors = cells.factors(choice)
+    found, counts = torch.zeros(16, cells.pick.shape[1], dtype=torch.float64), set()
+    for targets, columns in cells.tiles(places, 8, 1 << 20):
+        share = cells.weights(factors[targets], columns)
+        found[targets[..., None], columns[:, None]] += share  # a token in a tile twice would be found once
+        counts |= {len(set(tokens)) for tokens in columns.tolist()}
+        torch.testing.assert_close(share.sum(2), cells.weights(factors)[targets].sum(2))
+    torch.testing.assert_close(found, cells.weights(factors))
+    assert len(counts) == 2
 
 
 def test_a_prediction_keeps_nothing_for_a_backward_pass(monkeypatch):
@@ -145,12 +183,13 @@ def test_a_prediction_keeps_nothing_for_a_backward_pass(monkeypatch):
     assert seen == [True, False]
 
 
-def test_no_more_than_a_block_exists_at_once_where_all_cells_are_read(monkeypatch):
+@pytest.mark.parametrize(("batch", "widest"), [(4, 3 * 65), (80, 80 * 6)])
+def test_no_more_than_a_block_exists_at_once_where_all_cells_are_read(batch, widest, monkeypatch):
+    """Of small batches the factors of 65 shares, layer and two axes, are more than what is read, [B, 6]."""
     seen, tile = [], reading._tile
     monkeypatch.setattr(reading, "_tile", lambda *parts: seen.append(len(parts[-1])) or tile(*parts))
-    monkeypatch.setattr(reading, "TILE", 1)
-    monkeypatch.setattr(reading, "BLOCK", 100 * 4 * 6)
-    net, batch = make("one layer", targets=(950,)), tokens("one layer")
+    monkeypatch.setattr(reading, "BLOCK", 100 * widest)
+    net, batch = make("one layer", targets=(950,)), tokens("one layer", batch=batch)
     reading.read(net.tokens(*batch), net.choose(), net.channel_weights(), net.cells, sparse=False).sum().backward()
     assert sum(seen) == 2 * 950  # forwards and backwards
     assert max(seen) == 100
@@ -168,6 +207,28 @@ def test_half_precision_is_near(monkeypatch):
         assert (fast - slow).norm() < 0.02 * slow.norm()
         for one, other in zip(fast_gradients, slow_gradients, strict=True):
             assert (one - other).norm() <= 0.1 * other.norm() + 5e-3 * largest
+
+
+def test_choices_are_those_of_full_precision():
+    net, batch = make("pictures", dtype=torch.float32), tokens("pictures", dtype=torch.float32)
+    whole = net.choose()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(net.choose(), whole, rtol=0, atol=0)
+        half = net.tokens(*batch)
+    assert half.dtype == torch.bfloat16  # the bottlenecks are in half precision
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_gpu_reads_the_same(name):
+    net, batch = make(name, dtype=torch.float32), tokens(name, dtype=torch.float32)
+    slow, slow_gradients = with_gradients(net, plain, *batch)
+    there = [{layer: x.cuda() for layer, x in part.items()} for part in batch]
+    fast, fast_gradients = with_gradients(net.cuda(), lambda own, *given: own(*given)[0], *there)
+    torch.testing.assert_close(fast.cpu(), slow, rtol=1e-4, atol=1e-5)
+    largest = max(gradient.norm() for gradient in slow_gradients)
+    for one, other in zip(fast_gradients, slow_gradients, strict=True):
+        assert (one.cpu() - other).norm() <= 1e-4 * (other.norm() + largest)
 
 
 def test_nothing_handed_in_is_changed_and_the_order_of_layers_does_not_matter():
@@ -282,6 +343,8 @@ def test_every_parameter_steps_at_the_rate_of_its_kind():
     assert first["rate"] == 1
     assert second["rate"] == pytest.approx(math.sqrt(6))
     assert [p.shape for p in second["params"]] == [(20, 6), (30, 6)]
-    assert [group["rate"] for group in linears[:2]] == pytest.approx([4 / math.sqrt(5)] * 2)
+    shapes = {group["rate"]: [tuple(p.shape) for p in group["params"]] for group in linears}
+    counts = {5: 2, 3: 1, 4: 3, 6: 2}  # bottlenecks from so many channels
+    assert shapes == {4 * channels**-0.5: [(6, channels)] * count for channels, count in counts.items()}
     found = [id(p) for group in net.groups() for p in group["params"]]
     assert sorted(found) == sorted(id(p) for p in net.parameters())

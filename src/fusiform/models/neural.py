@@ -1,6 +1,5 @@
 """`NeuralEncoder`: the networks of `fusiform.nets` with `fit` and `predict`."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,14 +13,25 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusiform.errors import DataError, LayoutError, SettingsError, UnknownNameError
 from fusiform.files import atomic, read_json, write_json
-from fusiform.models.encoding import Encoding, Units, measure_units, split_tokens
-from fusiform.models.inputs import fingerprint
+from fusiform.models.encoding import Encoding, split_tokens
+from fusiform.models.measured import Units, mean_r2, measure_units, warn_unmeasured
 from fusiform.models.results import MODEL, plain_settings
-from fusiform.models.subjects import ALONE, Subject, check_layers, count_rows, read_subjects, read_views, token_shapes
+from fusiform.models.resuming import fit_key
+from fusiform.models.subjects import (
+    Subject,
+    check_layers,
+    count_rows,
+    is_named,
+    read_subjects,
+    read_views,
+    token_shapes,
+)
 from fusiform.nets.selector import Selector, TokenShape
+from fusiform.pairs import Pairs
 from fusiform.registry import unknown
 from fusiform.training import History, Settings, fit
 from fusiform.training.checkpoint import load_tensors, prefixed, save_tensors, under
+from fusiform.training.generators import lent
 from fusiform.training.settings import Precision, Schedule, find_device
 
 __all__ = ["NeuralEncoder"]
@@ -30,7 +40,6 @@ Loss = Literal["mse", "smooth_l1"]
 NETS = {"selector": Selector}
 WEIGHTS, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 TOGETHER = 256  # samples that are predicted at once
-WHERE = {"device", "folder", "progress", "save_steps"}  # settings that do not change the numbers
 _TRAINING = tuple(Settings.__dataclass_fields__)
 
 
@@ -122,11 +131,11 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
                 batches; or `Pairs`; or a mapping subject -> `Pairs`. Of pairs, rows of the split `test` are left alone.
             Y: [N, V] or [N]; NaN where nothing was measured. Not with pairs.
             validation: rows of X (positions or a mask) that are not learned from and decide which epoch is kept; or an
-                (X, Y), or pairs. By default pairs validate on their split `val`, anything else not at all. For several
-                subjects a mapping.
+                (X, Y), or pairs, of which those of the split `val` count, or without such all but `test`. By default
+                pairs validate on their own split `val`, anything else not at all. For several subjects a mapping.
 
         Raises:
-            DataError: shapes do not fit together.
+            DataError: shapes do not fit together, or samples of the split `test` would validate.
             SettingsError: a setting cannot be, there are no coordinates, or the folder holds another fit.
         """
         settings = self._settings()
@@ -135,7 +144,7 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         self.subjects_, self.single_ = list(subjects), _is_single(Y)
         self.net_ = self._build(shapes, [torch.from_numpy(one.coordinates) for one in subjects.values()])
         self.units_ = [measure_units(one.train) for one in subjects.values()]
-        _warn_missing(self.units_)
+        warn_unmeasured(self.units_)
         problem = Encoding(
             self.net_,
             list(subjects.values()),
@@ -147,7 +156,8 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         )
         problem.standardise()
         file = None if self.folder is None else Path(self.folder) / CHECKPOINT
-        key = self._key(shapes, subjects) if file else None
+        precision = "bfloat16" if settings.half(find_device(settings.device)) else "float32"
+        key = fit_key(self, precision, shapes, subjects) if file else None
         self.history_ = fit(problem, settings, file=file, key=key, progress=self.progress)
         return self
 
@@ -155,19 +165,38 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """Responses to features, [N, V] ([N] if Y was [N]); NaN for targets that were never measured.
 
         Args:
-            X: as in `fit`. For several subjects a mapping subject -> pairs or features; the prediction is one, too.
+            X: as in `fit`. For several subjects a mapping subject -> pairs or features; the prediction is one, too. Of
+                a network that learned from one subject its name may be left out.
 
         Raises:
             DataError: layers, shapes or subjects differ from those of the fit.
         """
         check_is_fitted(self, "net_")
-        if self.subjects_ == [ALONE]:
+        named = isinstance(X, Mapping) and bool(X) and set(X) <= set(self.subjects_)
+        if len(self.subjects_) == 1 and not (named or is_named(X)):
             pred = self._predict(0, X)
             return pred[:, 0] if self.single_ else pred
-        if not isinstance(X, Mapping) or not X or not set(X) <= set(self.subjects_):
+        if not named:
             got = f"the keys {sorted(X)}" if isinstance(X, Mapping) else f"a {type(X).__name__}"
             raise DataError(f"X has {got}; wanted a mapping from some of the subjects {', '.join(self.subjects_)}")
         return {name: self._predict(self.subjects_.index(name), one) for name, one in X.items()}
+
+    def score(self, X: Any, Y: Any = None) -> float:
+        """Mean R2 over the targets, of all subjects alike, each over the samples in which it was measured.
+
+        Args:
+            X: as in `predict`.
+            Y: [N, V] or [N]; NaN where nothing was measured. Pairs hold theirs.
+
+        Raises:
+            DataError: as in `predict`, or nothing was measured, or the responses are missing or of another shape.
+        """
+        pred = self.predict(X)
+        if not isinstance(pred, dict):
+            return mean_r2([(_responses(X, Y), pred)])
+        if Y is not None:
+            raise DataError("got Y beside pairs of several subjects, which hold their responses; leave it out")
+        return mean_r2([(_responses(X[name], None), own) for name, own in pred.items()])
 
     def save(self, folder: Path | str) -> None:
         """Write the model to a folder, from which `load` makes it again: safetensors and JSON, no pickle.
@@ -233,20 +262,12 @@ class NeuralEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
 
     def _build(self, shapes: Mapping[str, TokenShape], places: list[torch.Tensor]) -> Selector:
         self.shapes_ = dict(shapes)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
+        with lent() as seed:
+            seed(self.seed)
             try:
                 return NETS[self.net](shapes, places, width=self.width, **(self.net_args or {}))
             except (TypeError, ValueError) as reason:
                 raise SettingsError(f"net {self.net!r} cannot be made ({reason})") from reason
-
-    def _key(self, shapes: Mapping[str, TokenShape], subjects: Mapping[str, Subject]) -> dict[str, Any]:
-        """What identifies a fit that may be resumed: settings, shapes, and some rows of the data."""
-        settings = {name: value for name, value in plain_settings(self).items() if name not in WHERE}
-        layers = {layer: list(shape) for layer, shape in shapes.items()}
-        return {**settings, "net_args": dict(self.net_args or {}), "layers": layers} | {
-            f"data of subject {name!r}": _fingerprint(one) for name, one in subjects.items()
-        }
 
     def _predict(self, subject: int, X: Any) -> NDArray[np.float32]:
         views = read_views(X)
@@ -272,24 +293,11 @@ def _common_shapes(subjects: Mapping[str, Subject]) -> dict[str, TokenShape]:
     return first
 
 
-def _warn_missing(units: list[Units]) -> None:
-    count = sum(int(one.mean.isnan().sum()) for one in units)
-    if count:
-        warnings.warn(f"{count} targets hold nothing but NaN; their predictions are NaN", stacklevel=3)
-
-
 def _is_single(Y: Any) -> bool:
     return Y is not None and np.ndim(Y) == 1
 
 
-def _fingerprint(subject: Subject) -> str:
-    """A digest of some rows of the data, and of which rows are for what."""
-    rows = [part.rows for part in (subject.train, subject.validation) if part is not None]
-    some = [
-        part.tokens(slice(None, None, max(1, len(part) // 8))) for part in (subject.train, subject.validation) if part
-    ]
-    arrays = [array for tokens in some for array in tokens.values()]
-    held = [
-        part.fetch(slice(None, None, max(1, len(part) // 16))) for part in (subject.train, subject.validation) if part
-    ]
-    return fingerprint(subject.coordinates, *rows, *arrays, *held)
+def _responses(X: Any, Y: Any) -> NDArray[Any]:
+    if Y is None and not isinstance(X, Pairs):
+        raise DataError("score needs responses: score(X, Y) with Y [N, V], or pairs, which hold them")
+    return np.asarray(X.responses if Y is None else Y)

@@ -19,6 +19,7 @@ __all__ = [
     "Subject",
     "check_layers",
     "count_rows",
+    "is_named",
     "places_of",
     "read_subjects",
     "read_views",
@@ -80,7 +81,7 @@ def read_subjects(X: Any, Y: Any, validation: Any, coordinates: Any) -> dict[str
         DataError: shapes do not fit together, or something is empty or infinite.
         SettingsError: there are no coordinates, or validation is none of the forms.
     """
-    if not _is_named(X):
+    if not is_named(X):
         return {ALONE: _subject("", X, Y, validation, coordinates)}
     if Y is not None:
         raise DataError("got Y beside a mapping of subjects to pairs; the pairs hold the responses, so leave it out")
@@ -90,7 +91,8 @@ def read_subjects(X: Any, Y: Any, validation: Any, coordinates: Any) -> dict[str
     return {str(name): _subject(str(name), pairs, None, held[name], places[name]) for name, pairs in X.items()}
 
 
-def _is_named(X: Any) -> bool:
+def is_named(X: Any) -> bool:
+    """Whether features come as a mapping subject -> pairs."""
     return isinstance(X, Mapping) and bool(X) and all(isinstance(one, Pairs) for one in X.values())
 
 
@@ -190,18 +192,42 @@ def _fetch(responses: Any, rows: Ints) -> Floats:
 
 def _split(X: Any, whole: Part, validation: Any) -> tuple[Part, Part | None]:
     """Rows to learn from and to validate on. Pairs tell by their split which are which; `test` is left alone."""
-    split = X.samples.get("split") if isinstance(X, Pairs) else None
-    names = np.array(["train"] * len(whole), dtype=object) if split is None else split.to_numpy()
+    names = _splits(X, len(whole))
     usable = np.flatnonzero(names != "test")
-    if validation is None:
+    if validation is None or (validation is X and (names == "val").any()):
         held = np.flatnonzero(names == "val")
     elif isinstance(validation, Pairs) or (isinstance(validation, tuple) and len(validation) == 2):
-        other = _part(*validation) if isinstance(validation, tuple) else _part(validation, None)
+        other = _validating(*(validation if isinstance(validation, tuple) else (validation, None)))
         _check_alike(whole, other)
         return _some(whole, usable), other
     else:
         held = _rows(validation, len(whole))
+        _check_untested(names[held])
     return _some(whole, np.setdiff1d(usable, held)), _some(whole, held) if len(held) else None
+
+
+def _splits(X: Any, count: int) -> NDArray[Any]:
+    """The split of every sample, [N]; `train` where pairs do not say."""
+    split = X.samples.get("split") if isinstance(X, Pairs) else None
+    return np.array(["train"] * count, dtype=object) if split is None else split.to_numpy()
+
+
+def _validating(X: Any, Y: Any) -> Part:
+    """Samples brought for validation alone: of pairs those of the split `val`, or without such all but `test`."""
+    part = _part(X, Y)
+    names = _splits(X, len(part))
+    held = names == "val" if (names == "val").any() else names != "test"
+    if not held.any():
+        _check_untested(names)
+    return _some(part, np.flatnonzero(held))
+
+
+def _check_untested(names: NDArray[Any]) -> None:
+    if count := int((names == "test").sum()):
+        raise DataError(
+            f"{count} samples of validation are of the split 'test', which must not choose the epoch; give samples of "
+            "another split"
+        )
 
 
 def _some(part: Part, rows: Ints) -> Part:

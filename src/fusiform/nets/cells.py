@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-__all__ = ["Cells", "Choice"]
+__all__ = ["Cells", "Choice", "Tiles"]
 
 
 class Choice(NamedTuple):
@@ -27,12 +27,24 @@ class Choice(NamedTuple):
     scale: Tensor
 
 
+class Tiles(NamedTuple):
+    """Targets that look at neighbouring places, and the tokens that they read.
+
+    Args:
+        targets: [T, n] positions, n of each tile.
+        columns: [T, k] tokens, among them all that any target of the tile touches, and no other with a share.
+    """
+
+    targets: Tensor
+    columns: Tensor
+
+
 class Cells(nn.Module):
     """Which layer each of the K tokens is of, and where in its grid it lies: all cells, layer by layer, then globals.
 
-    The weight of a token is a product of factors: the share of its layer, that of its scale, and one per axis of the
-    grid. Few of them differ (an axis of eight cells has eight), so they are made once per target, [N, F], and each
-    token picks its own.
+    The weight of a token is a product of factors: the share of its layer at its scale, and one per axis of the grid.
+    Few of them differ (an axis of eight cells has eight), so they are made once per target, [N, F], and each token
+    picks its own.
 
     Args:
         grids: of every layer, such as (8, 8); () for a layer that is one vector.
@@ -42,7 +54,7 @@ class Cells(nn.Module):
     size: Tensor  # [K, A] of the grid; 0 where a token has no place and is read everywhere
     axis: Tensor  # [A, S] one where a span, a cell's extent along an axis, is on the axis
     span: Tensor  # [2, S] index and size of every span
-    pick: Tensor  # [2 + A, K, F] one where a token picks the factor
+    pick: Tensor  # [1 + A, K, F] one where a token picks the factor
 
     def __init__(self, grids: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
@@ -59,17 +71,17 @@ class Cells(nn.Module):
         self._set_factors(len(grids), torch.tensor([*layer, *range(len(grids))]), count)
 
     def _set_factors(self, layers: int, layer: Tensor, count: int) -> None:
-        """Number the factors: shares of the layers, of the local and the global scale, one, and all spans."""
+        """Number the factors: shares of the layers in local tokens, those in global ones, one, and all spans."""
         where = [(axis, *map(float, pair)) for axis in range(self.axes) for pair in self._spans(axis)]
         spans = torch.tensor(where).view(-1, 3)
-        number = {span: layers + 3 + position for position, span in enumerate(where)}
-        picked = [layer, torch.where(torch.arange(len(layer)) < count, layers, layers + 1)]
+        number = {span: 2 * layers + 1 + position for position, span in enumerate(where)}
+        picked = [torch.where(torch.arange(len(layer)) < count, layer, layers + layer)]
         for axis in range(self.axes):
             pairs = zip(self.index[:, axis].tolist(), self.size[:, axis].tolist(), strict=True)
-            picked.append(torch.tensor([number.get((axis, *pair), layers + 2) for pair in pairs]))
+            picked.append(torch.tensor([number.get((axis, *pair), 2 * layers) for pair in pairs]))
         self._keep("axis", (spans[:, 0] == torch.arange(self.axes)[:, None]).float())
         self._keep("span", spans[:, 1:].T.contiguous())
-        self._keep("pick", torch.stack([one_hot(one, layers + 3 + len(where)) for one in picked]).float())
+        self._keep("pick", torch.stack([one_hot(one, 2 * layers + 1 + len(where)) for one in picked]).float())
 
     def _spans(self, axis: int) -> list[tuple[int, int]]:
         """(index, size) of every cell along an axis, of every size that grids have there."""
@@ -83,11 +95,12 @@ class Cells(nn.Module):
         """All factors of every target, [N, F]."""
         scale = choice.scale[:, None]
         spans = _share(choice.place @ self.axis, *self.span)
-        return torch.cat([choice.layer, 1 - scale, scale, torch.ones_like(scale), spans], dim=1)
+        return torch.cat([choice.layer * (1 - scale), choice.layer * scale, torch.ones_like(scale), spans], dim=1)
 
-    def weights(self, factors: Tensor, columns: Tensor | slice = slice(None)) -> Tensor:
-        """Share of each token in what a target reads, [N, K], or of some tokens."""
-        first, *others = (factors @ self.pick[:, columns].mT).unbind()
+    def weights(self, factors: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Share of each token in what a target reads, [N, F] -> [N, K]; of tiles [T, n, F] -> [T, n, k] of columns."""
+        pick = self.pick if columns is None else self.pick[:, columns]
+        first, *others = (factors @ pick.mT).unbind()
         for other in others:
             first = first * other
         return first
@@ -101,14 +114,38 @@ class Cells(nn.Module):
             path = path * (size + 1) + torch.where(path % 2 == 1, size - cell, cell)
         return path.argsort(stable=True)
 
-    def tiles(self, place: Tensor, rows: int) -> list[tuple[slice, Tensor]]:
-        """Cuts of `rows` targets each, with the columns of the tokens that any of them touches."""
-        parts = torch.split(place, rows)
-        low, high = (torch.stack([edge(part) for part in parts])[:, None] for edge in (_least, _most))  # [T, 1, A]
-        first, last = _position(low, self.size).floor(), _position(high, self.size).floor() + 1
-        touched = (((first <= self.index) & (self.index <= last)) | (self.size == 0)).all(-1)  # [T, K]
-        starts = range(0, len(place), rows)
-        return [(slice(a, a + rows), mask.nonzero()[:, 0]) for a, mask in zip(starts, touched, strict=True)]
+    def tiles(self, place: Tensor, rows: int, most: int) -> list[Tiles]:
+        """Tiles of neighbours, in groups of tiles that touch about as many tokens.
+
+        Args:
+            place: [N, A].
+            rows: targets of a tile; those that are left over are a tile of their own.
+            most: targets x tokens of a group, unless a single tile has more.
+        """
+        order, found = self.order(place), list[Tiles]()
+        for part in torch.split(order, len(order) // rows * rows or len(order)):
+            targets = part.view(-1, min(rows, len(part)))
+            touched = self._touched(place[targets])
+            count = touched.sum(1)
+            step = max(1, most // (targets.shape[1] * int(count.max())))
+            found += [
+                Tiles(targets[some], _columns(touched[some])) for some in torch.split(count.argsort(stable=True), step)
+            ]
+        return found
+
+    def _touched(self, place: Tensor) -> Tensor:
+        """Which tokens any target of a tile touches, [T, n, A] -> [T, K]."""
+        low, high = (_position(edge[:, None], self.size).floor() for edge in (place.amin(1), place.amax(1)))
+        return (((low <= self.index) & (self.index <= high + 1)) | (self.size == 0)).all(-1)
+
+
+def _columns(touched: Tensor) -> Tensor:
+    """The touched tokens of every tile, [T, K] -> [T, k]; where a tile has fewer, one without a share fills its row."""
+    filler = touched.byte().argmin(1, keepdim=True)
+    columns = filler.repeat(1, int(touched.sum(1).max()))
+    tile, token = touched.nonzero(as_tuple=True)
+    columns[tile, (touched.cumsum(1) - 1)[tile, token]] = token
+    return columns
 
 
 def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
@@ -125,14 +162,6 @@ def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
 def _position(place: Tensor, size: Tensor | int) -> Tensor:
     """In cells, 0 at the first one's centre, for edges at -1 and 1."""
     return ((place + 1) * size - 1) / 2
-
-
-def _least(places: Tensor) -> Tensor:
-    return places.amin(0)
-
-
-def _most(places: Tensor) -> Tensor:
-    return places.amax(0)
 
 
 _NOWHERE = torch.zeros(1, 0)  # the place of a vector

@@ -14,7 +14,7 @@ places and cut into tiles; a tile takes part with the cells that it touches and 
 many targets, so that the second form is made: products of weights with tokens, [n, k B], which are also all that the
 backward pass needs. A GPU would have to wait to know which cells are touched; it takes all of them, in the first form.
 
-Letters: B batch, N targets, K tokens, D width.
+Letters: B batch, N targets, K tokens, D width; T tiles of n targets and k tokens.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fusiform.nets.cells import Cells, Choice
+from fusiform.nets.cells import Cells, Choice, Tiles
 
 __all__ = ["read"]
 
-TILE = 128  # targets of a tile that knows its cells: more would touch more, fewer would keep no processor busy
-BLOCK = 1 << 26  # numbers of v that exist at once where a tile takes all cells
+TILE = 128  # targets of a tile that knows its cells: more would touch more, fewer would leave small products
+PRODUCTS = 1 << 20  # of weights with tokens that tiles make together: enough for all cores, and near enough to them
+BLOCK = 1 << 26  # numbers that exist at once, of v or of the shares' factors, where a tile takes all cells
 
 
 def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse: bool | None = None) -> Tensor:
@@ -50,14 +51,12 @@ def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse
     with torch.autocast(tokens.device.type, enabled=False):  # the types of products are chosen here
         factors = cells.factors(choice)
         if not sparse:
-            rows = max(TILE, BLOCK // tokens[0].numel())
+            widest = max(tokens[0].numel(), cells.pick[..., 0].numel())  # of v and the shares' factors, [1 + A, K]
+            rows = max(1, BLOCK // widest)
             every = [slice(start, start + rows) for start in range(0, len(weight), rows)]
             return _whole(cells, every, tokens, factors, weight).T
-        place = choice.place.detach()
-        order = cells.order(place)
-        tiles, keep = cells.tiles(place[order], TILE), torch.is_grad_enabled()
-        found = _touched(cells, tiles, keep, tokens, factors[order], weight[order])
-        return found[order.argsort()].T
+        tiles = cells.tiles(choice.place.detach(), TILE, PRODUCTS // tokens.shape[1])
+        return _touched(cells, tiles, torch.is_grad_enabled(), tokens, factors, weight).T
 
 
 class _Touched(torch.autograd.Function):
@@ -65,38 +64,39 @@ class _Touched(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cells: Cells, tiles: list[Any], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
+        ctx: Any, cells: Cells, tiles: list[Tiles], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
     ) -> Tensor:
         ctx.cells, ctx.tiles = cells, tiles
-        weighed, parts = [], []
-        for rows, columns in tiles:
-            near = tokens[columns].flatten(0, 1)  # [k B, D]
-            made = (weight[rows].to(near.dtype) @ near.T).view(-1, len(columns), tokens.shape[1]).to(weight.dtype)
-            share = cells.weights(factors[rows], columns)
-            parts.append(torch.bmm(share[:, None], made)[:, 0])
+        found, weighed = weight.new_empty(len(weight), tokens.shape[1]), []
+        for targets, columns in tiles:
+            near, mixture = _near(tokens, columns), _taken(weight, targets)
+            made = torch.bmm(mixture.to(near.dtype), near.mT).to(weight.dtype)  # [T, n, k B]
+            share = cells.weights(_taken(factors, targets), columns)  # [T, n, k]
+            y = torch.bmm(share.flatten(0, 1)[:, None], _by_token(made, columns))
+            found.index_copy_(0, targets.flatten(), y[:, 0])
             if keep:  # a prediction has no backward pass
                 weighed.append(made)
         ctx.save_for_backward(tokens, factors, weight, *weighed)
-        return torch.cat(parts) / weight.shape[1]
+        return found / weight.shape[1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         tokens, factors, weight, *weighed = ctx.saved_tensors
-        grad = grad / weight.shape[1]
+        grad = (grad / weight.shape[1]).contiguous()
         of_tokens = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
         of_factors, of_weight = torch.empty_like(factors), torch.empty_like(weight)
-        for (rows, columns), made in zip(ctx.tiles, weighed, strict=True):
-            near = tokens[columns].flatten(0, 1)
-            leaf = factors[rows].detach().requires_grad_()
+        for (targets, columns), made in zip(ctx.tiles, weighed, strict=True):
+            near, mixture, own = _near(tokens, columns), _taken(weight, targets), _taken(grad, targets)
+            leaf = _taken(factors, targets).requires_grad_()
             with torch.enable_grad():
                 share = ctx.cells.weights(leaf, columns)
-            of_share = torch.bmm(made, grad[rows, :, None])[:, :, 0]
-            [of_factors[rows]] = torch.autograd.grad(share, leaf, of_share)
-            of_made = (share.detach()[:, :, None] * grad[rows, None]).flatten(1).to(near.dtype)  # [n, k B]
-            of_weight[rows] = of_made @ near
-            of_near = (of_made.T @ weight[rows].to(near.dtype)).view(len(columns), *tokens.shape[1:])
-            of_tokens.index_add_(0, columns, of_near.to(grad.dtype))
+            of_share = torch.bmm(_by_token(made, columns), own.flatten(0, 1)[:, :, None]).view_as(share)
+            _put(of_factors, targets, *torch.autograd.grad(share, leaf, of_share))
+            of_made = (share.detach()[..., None] * own[:, :, None]).flatten(2).to(near.dtype)  # [T, n, k B]
+            _put(of_weight, targets, torch.bmm(of_made, near))
+            of_near = torch.bmm(of_made.mT, mixture.to(near.dtype)).view(-1, *tokens.shape[1:])
+            of_tokens.index_add_(0, columns.flatten(), of_near.to(grad.dtype))
         return None, None, None, of_tokens.to(tokens.dtype), of_factors, of_weight
 
 
@@ -126,6 +126,26 @@ class _Whole(torch.autograd.Function):
         return None, None, whole.to(tokens.dtype), *found
 
 
+def _near(tokens: Tensor, columns: Tensor) -> Tensor:
+    """The tokens of every tile, [K, B, D] and [T, k] -> [T, k B, D]."""
+    return _taken(tokens, columns).flatten(1, 2)
+
+
+def _by_token(made: Tensor, columns: Tensor) -> Tensor:
+    """[T, n, k B] -> [T n, k, B]."""
+    return made.view(made.shape[0] * made.shape[1], columns.shape[1], -1)
+
+
+def _taken(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]` of some rows, [T, n]; `index_select` copies whole rows, which indexing does not."""
+    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
+
+
+def _put(values: Tensor, rows: Tensor, part: Tensor) -> None:
+    """`values[rows] = part`, in place and in the type of `values`."""
+    values.index_copy_(0, rows.flatten(), part.flatten(0, 1).to(values.dtype))
+
+
 def _tile(cells: Cells, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:
     """[n, B] of some targets, from all tokens."""
     _, batch, width = tokens.shape
@@ -138,7 +158,7 @@ def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
     return [one[rows] for one in targets]
 
 
-def _touched(cells: Cells, tiles: list[Any], keep: bool, *tensors: Tensor) -> Tensor:
+def _touched(cells: Cells, tiles: list[Tiles], keep: bool, *tensors: Tensor) -> Tensor:
     found: Tensor = _Touched.apply(cells, tiles, keep, *tensors)  # type: ignore[no-untyped-call]
     return found
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fusiform.nets.cells import Cells, Choice
 from fusiform.nets.layers import Standardise, mlp, octave_code, unit_box
@@ -121,7 +120,7 @@ class Selector(nn.Module):
         return self._of(subject).weight
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameters with their share of the learning rate.
+        """Parameters with their share of the learning rate, those of one share together.
 
         AdamW's steps are of one length for all, so that each kind is given what suits its size. A target reads the mean
         over D channels, whose weights must move by the root of D more to have the effect of a sum of unit length.
@@ -130,12 +129,12 @@ class Selector(nn.Module):
         weights = [self.channel_weights(number) for number in range(len(self.targets))]
         linears = [linear for part in self._bottlenecks for linear in (part.local, part.global_)]
         own = {id(parameter) for parameter in [*weights, *(linear.weight for linear in linears)]}
-        others = [parameter for parameter in self.parameters() if id(parameter) not in own]
-        return [
-            {"params": others, "rate": 1.0},
-            {"params": weights, "rate": self.width**0.5},
-            *({"params": [linear.weight], "rate": 4 * linear.in_features**-0.5} for linear in linears),
-        ]
+        rest: list[Tensor] = [parameter for parameter in self.parameters() if id(parameter) not in own]
+        found: dict[float, list[Tensor]] = {1.0: rest}
+        found.setdefault(self.width**0.5, []).extend(weights)
+        for linear in linears:
+            found.setdefault(4 * linear.in_features**-0.5, []).append(linear.weight)
+        return [{"params": parameters, "rate": rate} for rate, parameters in found.items()]
 
     @property
     def _bottlenecks(self) -> "list[_Bottleneck]":
@@ -146,8 +145,7 @@ class Selector(nn.Module):
 
     def _pairs(self, local: Mapping[str, Tensor], global_: Mapping[str, Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
         for layer, bottleneck in zip(self.layers, self._bottlenecks, strict=True):
-            one = local[layer].to(bottleneck.local.weight.dtype)  # a mean in half precision would lose digits
-            yield one, global_[layer] if bottleneck.has_global else one.flatten(2).mean(2) if one.ndim > 2 else one
+            yield local[layer], global_[layer] if bottleneck.has_global else bottleneck.mean(local[layer])
 
 
 class _Bottleneck(nn.Module):
@@ -160,17 +158,25 @@ class _Bottleneck(nn.Module):
         self.local_units, self.global_units = Standardise(shape.channels), Standardise(wide)
         self.local, self.global_ = _projection(shape.channels, width), _projection(wide, width)
 
+    def mean(self, local: Tensor) -> Tensor:
+        """What stands for the global token of a layer without one, [B, C, *grid] -> [B, C]; of halves without loss."""
+        return local.flatten(2).mean(2, dtype=self.local.weight.dtype) if local.ndim > 2 else local
+
     def forward(self, local: Tensor, global_: Tensor) -> tuple[Tensor, Tensor]:
         """[B, C, *grid], [B, C'] -> [cells, B, D], [1, B, D]."""
         cells = local.reshape(len(local), local.shape[1], -1)
-        return _bring(cells, self.local_units, self.local), _bring(global_[:, :, None], self.global_units, self.global_)
+        return _bring(cells, self.local_units, self.local), self.global_(self.global_units(global_))[None]
 
 
 def _bring(x: Tensor, units: Standardise, linear: nn.Linear) -> Tensor:
-    """[B, C, S] -> [S, B, D]: `linear(units(x))`, with the scale on the weights, which are fewer than the numbers."""
+    """[B, C, S] -> [S, B, D]: `linear(units(x))`, with the scale on the weights, which are fewer than the numbers.
+
+    Tokens are copied with their channels first, in whole runs of places: it is the product that turns them.
+    """
     weight = linear.weight / units.scale
-    rows = x.to(weight.dtype).permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
-    return functional.linear(rows.sub_(units.mean), weight)
+    rows = x.transpose(0, 1).to(weight.dtype, copy=True, memory_format=torch.contiguous_format)  # [C, B, S]
+    flat = rows.sub_(units.mean[:, None, None]).flatten(1)
+    return (flat.T @ weight.T).view(*rows.shape[1:], -1).transpose(0, 1)
 
 
 def _projection(channels: int, width: int) -> nn.Linear:
@@ -198,10 +204,10 @@ class _Targets(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(code)))
 
     def choose(self) -> Choice:
-        place = self.code.new_empty(len(self.code), 0) if self.place is None else self.place(self.code).tanh()
-        layer, scale = self.layer(self.code).softmax(1), self.scale(self.code).sigmoid()[:, 0]
-        kind = self.weight.dtype  # autocast would leave some of them in half precision
-        return Choice(place.to(kind), layer.to(kind), scale.to(kind))
+        # in half precision neighbours would look at one place, and predictions would not be of the choices on the maps
+        with torch.autocast(self.code.device.type, enabled=False):
+            place = self.code.new_empty(len(self.code), 0) if self.place is None else self.place(self.code).tanh()
+            return Choice(place, self.layer(self.code).softmax(1), self.scale(self.code).sigmoid()[:, 0])
 
 
 class _Moments:
@@ -211,9 +217,9 @@ class _Moments:
         self.count, self.sum, self.squares = 0, torch.zeros(()), torch.zeros(())
 
     def add(self, x: Tensor) -> None:
-        rows = x.double().transpose(0, 1).flatten(1)
-        self.count += rows.shape[1]
-        self.sum, self.squares = self.sum + rows.sum(1), self.squares + rows.square().sum(1)
+        rows = x.double().reshape(len(x), x.shape[1], -1)
+        self.count += len(x) * rows.shape[2]
+        self.sum, self.squares = self.sum + rows.sum((0, 2)), self.squares + rows.square().sum((0, 2))
 
     def result(self) -> tuple[Tensor, Tensor]:
         mean = self.sum / self.count

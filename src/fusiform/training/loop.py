@@ -1,7 +1,7 @@
 """The fit loop: seeded, stopped by validation, and resumed after any kill with the result of an undisturbed run."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fusiform.errors import SettingsError
-from fusiform.training.batches import ahead
+from fusiform.training.batches import in_turn
 from fusiform.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
@@ -23,6 +23,7 @@ from fusiform.training.checkpoint import (
     trained,
     under,
 )
+from fusiform.training.generators import lent
 from fusiform.training.settings import Settings, find_device
 
 __all__ = ["History", "Problem", "fit"]
@@ -42,7 +43,7 @@ class Problem(Protocol):
         """What the steps of one epoch are about, as many in each; it follows from the epoch alone (see `shuffled`)."""
 
     def read(self, batch: Any) -> Any:
-        """The numbers of a batch. For a GPU it is called by another thread, ahead of time; it touches no network."""
+        """The numbers of a batch. For a GPU it is called ahead of time, by several threads; it changes no network."""
 
     def loss(self, data: Any, step: int) -> Tensor:
         """Of what `read` gave, on the network's device; the step counts from 0 through all epochs."""
@@ -96,12 +97,13 @@ def fit(
         LayoutError: the checkpoint is damaged.
     """
     loop = _Loop(problem, settings, None if file is None else Path(file), json.loads(json.dumps(key or {})))
-    devices = [loop.device] if loop.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with lent(loop.device) as loop.seed:
         return loop.run(progress)
 
 
 class _Loop:
+    seed: Callable[[int], None]
+
     def __init__(self, problem: Problem, settings: Settings, file: Path | None, key: dict[str, Any]) -> None:
         self.problem, self.settings, self.file, self.key = problem, settings, file, key
         self.device = find_device(settings.device)
@@ -144,9 +146,7 @@ class _Loop:
     def _epoch(self, steps: int, bar: Any) -> None:
         batches = self.problem.batches(len(self.history.epochs))
         self.problem.net.train()
-        # beside a network on a CPU, a thread that reads waits for its cores, and the network for it: thrice the time
-        take = map if self.device.type == "cpu" else ahead
-        for data in take(self.problem.read, batches[self.within :]):
+        for data in in_turn(self.problem.read, batches[self.within :], self.device):
             self._step(data, steps)
             bar.update()
             if self.within < len(batches) and self.history.steps % self.settings.save_steps == 0:
@@ -156,7 +156,7 @@ class _Loop:
 
     def _step(self, data: Any, steps: int) -> None:
         step = self.history.steps
-        torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, step]).generate_state(1)[0]))
+        self.seed(int(np.random.SeedSequence([self.settings.seed, step]).generate_state(1)[0]))
         share = self.settings.rate(step, steps) * self.settings.learning_rate
         for group, own in zip(self.optimiser.param_groups, self.groups, strict=True):
             group["lr"] = share * own["rate"]
