@@ -1,44 +1,34 @@
 """The map that fits a space: the cortex for vertices, slices for voxels."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from fusiform.data import Space
 from fusiform.plots.filling import unplaced
-from fusiform.plots.paint import Tints
+from fusiform.plots.paint import Look, Tints
 from fusiform.plots.surface import cortex, flatmap, tinted_cortex
 from fusiform.plots.volume import mosaic, tinted_mosaic, unsliced
 
 __all__ = ["brain_map", "tinted_map", "unmapped"]
 
 
-def brain_map(
-    values: ArrayLike,
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-    sides: bool = False,
-) -> Figure:
+def brain_map(values: ArrayLike, space: Space, *, title: str = "", sides: bool = False, **look: Unpack[Look]) -> Figure:
     """Values [V] where their targets lie: `volume.mosaic` where the space has a grid, else `surface.flatmap`.
 
     Args:
         values: [V].
         space: where they lie.
-        title, label, cmap, limits, categories: as in `flatmap`.
+        title: above the map.
         sides: show the inflated cortex from its sides, too (`surface.cortex`); slices stay as they are.
+        look: as in `flatmap`.
 
     Raises:
         DataError: the space has no places that can be drawn, as `unmapped` says, or not V targets.
     """
     draw = mosaic if space.grid is not None else cortex if sides else flatmap
-    return draw(values, space, title=title, label=label, cmap=cmap, limits=limits, categories=categories)
+    return draw(values, space, title=title, **look)
 
 
 def tinted_map(tints: Tints, space: Space, *, title: str = "") -> Figure:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,11 +15,27 @@ from numpy.typing import NDArray
 from fusiform.plots.numbers import finite
 from fusiform.plots.style import MUTED, NOTHING, colour_bar, heading, legend_axes
 
-__all__ = ["Paint", "Painter", "Tints", "finish", "paint_for", "steps_of"]
+__all__ = ["Look", "Paint", "Painter", "Tints", "finish", "paint_for", "steps_of"]
 
 MOST_NAMES = 20  # that fit beside the colour bar
 TALLEST = 2.7  # inches of a colour bar
 Floats = NDArray[np.floating]
+
+
+class Look(TypedDict, total=False):
+    """How the numbers of maps become colours, and what these are called; all of it may be left out.
+
+    Args:
+        label: of the colour bar.
+        cmap: a matplotlib colour map; `magma` by default.
+        limits: of the colours; from the 1st to the 99th percentile by default.
+        categories: names, in their order, of which the values are positions; colours are then steps.
+    """
+
+    label: str
+    cmap: str | Colormap
+    limits: tuple[float, float] | None
+    categories: Sequence[str] | None
 
 
 class Painter(Protocol):
@@ -28,17 +44,18 @@ class Painter(Protocol):
     def __call__(self, values: Floats) -> NDArray[np.float64]:
         """[...] to RGBA [..., 4]; NaN is grey."""
 
-    def explain(self, made: Figure, axes: Sequence[Axes], label: str) -> None:
+    def explain(self, made: Figure, axes: Sequence[Axes]) -> None:
         """Draw the legend right of the axes."""
 
 
 @dataclass(frozen=True)
 class Paint:
-    """How numbers become colours, and the names of categories."""
+    """How numbers become colours, the names of categories, and the label of the colour bar."""
 
     cmap: Colormap
     norm: Normalize
     categories: Sequence[str] | None
+    label: str
 
     def __call__(self, values: Floats) -> NDArray[np.float64]:
         """[...] to RGBA [..., 4]; NaN is grey."""
@@ -46,10 +63,10 @@ class Paint:
         colours[np.isnan(values)] = to_rgba(NOTHING)
         return colours
 
-    def explain(self, made: Figure, axes: Sequence[Axes], label: str) -> None:
+    def explain(self, made: Figure, axes: Sequence[Axes]) -> None:
         """A colour bar, with the names of categories where there are some."""
         shrink = min(0.7, TALLEST / made.get_figheight())
-        bar = colour_bar(made, ScalarMappable(self.norm, self.cmap), axes, label, shrink=shrink)
+        bar = colour_bar(made, ScalarMappable(self.norm, self.cmap), axes, self.label, shrink=shrink)
         if self.categories is not None:
             step = -(-len(self.categories) // MOST_NAMES)
             bar.set_ticks(list(range(0, len(self.categories), step)), labels=list(self.categories[::step]))
@@ -84,28 +101,31 @@ class Tints:
         colours[known, :3] = np.where(np.isfinite(found).all(1, keepdims=True), found, colours[known, :3])
         return colours
 
-    def explain(self, made: Figure, axes: Sequence[Axes], label: str) -> None:
+    def explain(self, made: Figure, axes: Sequence[Axes]) -> None:
         """The legend that the colours came with."""
         self.legend(legend_axes(made, axes, self.size))
 
 
 def paint_for(
-    maps: Sequence[Floats], cmap: str | Colormap, limits: tuple[float, float] | None, categories: Sequence[str] | None
+    maps: Sequence[Floats],
+    *,
+    label: str = "",
+    cmap: str | Colormap = "magma",
+    limits: tuple[float, float] | None = None,
+    categories: Sequence[str] | None = None,
 ) -> Paint:
     """The colours of maps that share them.
 
     Args:
         maps: values of any shape; NaN and infinite ones have no say.
-        cmap: a matplotlib colour map.
-        limits: of the colours; from the 1st to the 99th percentile by default.
-        categories: names, in their order, of which the values are positions; colours are then steps.
+        label, cmap, limits, categories: as in `Look`.
     """
     if categories is not None:
         steps = ListedColormap(steps_of(cmap, len(categories)))
-        return Paint(steps, BoundaryNorm(np.arange(len(categories) + 1) - 0.5, len(categories)), categories)
+        return Paint(steps, BoundaryNorm(np.arange(len(categories) + 1) - 0.5, len(categories)), categories, label)
     numbers = np.concatenate([finite(values) for values in maps])
     low, high = limits or (np.percentile(numbers, (1, 99)) if len(numbers) else (0.0, 1.0))
-    return Paint(colormaps.get_cmap(cmap), Normalize(low, high if high > low else low + 1), None)
+    return Paint(colormaps.get_cmap(cmap), Normalize(low, high if high > low else low + 1), None, label)
 
 
 def steps_of(cmap: str | Colormap, count: int) -> NDArray[np.float64]:
@@ -115,9 +135,9 @@ def steps_of(cmap: str | Colormap, count: int) -> NDArray[np.float64]:
     return np.asarray(chosen(places))
 
 
-def finish(made: Figure, axes: Sequence[Axes], paint: Painter, title: str, label: str, note: str) -> None:
+def finish(made: Figure, axes: Sequence[Axes], paint: Painter, title: str, note: str) -> None:
     """Say what the colours mean, right of the axes, what the figure is, above, and what it used, below."""
-    paint.explain(made, axes, label)
+    paint.explain(made, axes)
     heading(made, title)
     if note:
         made.supxlabel(note, fontsize=7, color=MUTED)

@@ -1,10 +1,10 @@
 """Values on the cortex: flat maps and inflated views on fsaverage5, of any fsaverage mesh."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -13,7 +13,7 @@ from fusiform.errors import DataError
 from fusiform.plots.camera import inflated_shot
 from fusiform.plots.filling import fill
 from fusiform.plots.meshes import HEMISPHERES, MESH, Extent, Floats, flat_pixels, mesh_of, sulcal_depth
-from fusiform.plots.paint import Painter, Tints, finish, paint_for
+from fusiform.plots.paint import Look, Painter, Tints, finish, paint_for
 from fusiform.plots.style import INK, MUTED, axes_grid, figure
 
 __all__ = ["MESH", "cortex", "flatmap", "flatmaps", "inflated", "tinted_cortex", "tinted_flatmaps"]
@@ -27,43 +27,23 @@ SIDES = (
 )
 
 
-def flatmap(
-    values: ArrayLike,
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-) -> Figure:
+def flatmap(values: ArrayLike, space: Space, *, title: str = "", **look: Unpack[Look]) -> Figure:
     """Both hemispheres cut open and laid flat, left on the left; lines follow the borders of the sulci.
 
     Args:
         values: [V]; NaN is left grey. With `categories`, positions in them.
         space: where the V targets live; it must name vertices of an fsaverage mesh.
         title: above the map.
-        label: of the colour bar.
-        cmap: a matplotlib colour map.
-        limits: of the colours; from the 1st to the 99th percentile by default.
-        categories: names, in their order; colours are then steps.
+        look: `label` of the colour bar, `cmap`, `limits` of the colours, and `categories`; see `paint.Look`.
 
     Raises:
         DataError: the space has no mesh, another one, or not V targets.
     """
-    return flatmaps({"": values}, space, title=title, label=label, cmap=cmap, limits=limits, categories=categories)
+    return flatmaps({"": values}, space, title=title, **look)
 
 
 def flatmaps(
-    maps: Mapping[str, ArrayLike],
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-    across: bool = False,
+    maps: Mapping[str, ArrayLike], space: Space, *, title: str = "", across: bool = False, **look: Unpack[Look]
 ) -> Figure:
     """Flat maps of the same targets in the same colours; `maps` is name -> [V], the rest as in `flatmap`.
 
@@ -73,8 +53,8 @@ def flatmaps(
         DataError: as in `flatmap`, or there is no map.
     """
     filled = _filled(maps, space)
-    paint = paint_for([side for sides, _ in filled.values() for side in sides.values()], cmap, limits, categories)
-    return _several(filled, dict.fromkeys(filled, paint), title, label, across)
+    paint = paint_for([side for sides, _ in filled.values() for side in sides.values()], **look)
+    return _several(filled, dict.fromkeys(filled, paint), title, across)
 
 
 def tinted_flatmaps(tints: Mapping[str, Tints], space: Space, *, title: str = "", across: bool = False) -> Figure:
@@ -83,7 +63,7 @@ def tinted_flatmaps(tints: Mapping[str, Tints], space: Space, *, title: str = ""
     Raises:
         DataError: as in `flatmaps`.
     """
-    return _several(_filled({name: one.targets for name, one in tints.items()}, space), tints, title, "", across)
+    return _several(_filled({name: one.targets for name, one in tints.items()}, space), tints, title, across)
 
 
 def _filled(maps: Mapping[str, ArrayLike], space: Space) -> dict[str, tuple[dict[str, Floats], str]]:
@@ -96,7 +76,6 @@ def _several(
     filled: Mapping[str, tuple[Mapping[str, Floats], str]],
     paints: Mapping[str, Painter],
     title: str,
-    label: str,
     across: bool,
 ) -> Figure:
     """Maps by name, each of them as `fill` gives it, in one figure."""
@@ -104,7 +83,7 @@ def _several(
     for axes, (name, (sides, _)) in zip(grid, filled.items(), strict=True):
         _draw_both(axes, sides, paints[name], f"{name}, " if name else "")
     note = next(note for _, note in filled.values())
-    finish(made, [ax for axes in grid for ax in axes], next(iter(paints.values())), title, label, note)
+    finish(made, [ax for axes in grid for ax in axes], next(iter(paints.values())), title, note)
     return made
 
 
@@ -116,38 +95,20 @@ def _frames(count: int, across: bool) -> tuple[Figure, list[list[Axes]]]:
     return made, [list(pair) for pair in zip(*grid, strict=True)]
 
 
-def inflated(
-    values: ArrayLike,
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-) -> Figure:
+def inflated(values: ArrayLike, space: Space, *, title: str = "", **look: Unpack[Look]) -> Figure:
     """Four views of the inflated hemispheres: left lateral and medial, right medial and lateral; as in `flatmap`."""
     filled, note = fill(values, space)
-    paint = paint_for(list(filled.values()), cmap, limits, categories)
+    paint = paint_for(list(filled.values()), **look)
     made, [axes] = axes_grid(1, 4, width=11.0, height=2.6)
     _draw_sides(axes, filled, paint)
-    finish(made, axes, paint, title, label, note)
+    finish(made, axes, paint, title, note)
     return made
 
 
-def cortex(
-    values: ArrayLike,
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-) -> Figure:
+def cortex(values: ArrayLike, space: Space, *, title: str = "", **look: Unpack[Look]) -> Figure:
     """The flat map, and below it the inflated views in the same colours; as in `flatmap`."""
     filled, note = fill(values, space)
-    return _whole(filled, paint_for(list(filled.values()), cmap, limits, categories), title, label, note)
+    return _whole(filled, paint_for(list(filled.values()), **look), title, note)
 
 
 def tinted_cortex(tints: Tints, space: Space, *, title: str = "") -> Figure:
@@ -157,17 +118,17 @@ def tinted_cortex(tints: Tints, space: Space, *, title: str = "") -> Figure:
         DataError: as in `flatmap`.
     """
     filled, note = fill(tints.targets, space)
-    return _whole(filled, tints, title, "", note)
+    return _whole(filled, tints, title, note)
 
 
-def _whole(filled: Mapping[str, Floats], paint: Painter, title: str, label: str, note: str) -> Figure:
+def _whole(filled: Mapping[str, Floats], paint: Painter, title: str, note: str) -> Figure:
     made = figure(9.6, 6.0)
     grid = made.add_gridspec(2, 4, height_ratios=[2.3, 1])
     flat = [made.add_subplot(grid[0, start : start + 2]) for start in (0, 2)]
     sides = [made.add_subplot(grid[1, column]) for column in range(4)]
     _draw_both(flat, filled, paint)
     _draw_sides(sides, filled, paint)
-    finish(made, [*flat, *sides], paint, title, label, note)
+    finish(made, [*flat, *sides], paint, title, note)
     return made
 
 

@@ -1,17 +1,17 @@
 """Values in a volume: axial slices side by side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.data import Grid, Space
 from fusiform.errors import DataError
-from fusiform.plots.paint import Floats, Painter, Tints, finish, paint_for
+from fusiform.plots.paint import Floats, Look, Painter, Tints, finish, paint_for
 from fusiform.plots.style import MUTED, axes_grid, blank
 
 __all__ = ["Slices", "axial", "mosaic", "tinted_mosaic", "unsliced"]
@@ -38,16 +38,7 @@ class Slices:
     voxel: tuple[float, float]
 
 
-def mosaic(
-    values: ArrayLike,
-    space: Space,
-    *,
-    title: str = "",
-    label: str = "",
-    cmap: str | Colormap = "magma",
-    limits: tuple[float, float] | None = None,
-    categories: Sequence[str] | None = None,
-) -> Figure:
+def mosaic(values: ArrayLike, space: Space, *, title: str = "", **look: Unpack[Look]) -> Figure:
     """Axial slices from below to above, at most 15, in even steps; left is left and the front is above.
 
     Behind each slice the outline of all voxels is pale, so that its place in the whole can be seen.
@@ -56,16 +47,13 @@ def mosaic(
         values: [V]; NaN is left grey. With `categories`, positions in them.
         space: where the V voxels lie; it must have a grid.
         title: above the slices.
-        label: of the colour bar.
-        cmap: a matplotlib colour map.
-        limits: of the colours; from the 1st to the 99th percentile by default.
-        categories: names, in their order; colours are then steps.
+        look: `label` of the colour bar, `cmap`, `limits` of the colours, and `categories`; see `paint.Look`.
 
     Raises:
         DataError: the space has no grid, or not V voxels.
     """
     slices = axial(values, space)
-    return _drawn(slices, paint_for([slices.values], cmap, limits, categories), title, label)
+    return _drawn(slices, paint_for([slices.values], **look), title)
 
 
 def tinted_mosaic(tints: Tints, space: Space, *, title: str = "") -> Figure:
@@ -74,17 +62,17 @@ def tinted_mosaic(tints: Tints, space: Space, *, title: str = "") -> Figure:
     Raises:
         DataError: as in `mosaic`.
     """
-    return _drawn(axial(tints.targets, space), tints, title, "")
+    return _drawn(axial(tints.targets, space), tints, title)
 
 
-def _drawn(slices: Slices, paint: Painter, title: str, label: str) -> Figure:
+def _drawn(slices: Slices, paint: Painter, title: str) -> Figure:
     chosen = _chosen(slices.inside.sum(axis=(1, 2)))
     made, axes = _frames(len(chosen), slices)
     for ax, number in zip(axes, chosen, strict=False):
         _draw(ax, slices, int(number), paint)
     _name_sides(axes[0])
     note = f"{len(chosen)} of {len(slices.values)} axial slices with voxels; pale: where other slices have voxels"
-    finish(made, axes, paint, title, label, note)
+    finish(made, axes, paint, title, note)
     return made
 
 
