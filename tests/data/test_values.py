@@ -225,3 +225,27 @@ def test_averaging_holds_a_block_besides_its_result(monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < found.values.nbytes + 8e6  # the trials themselves have 24 MB
+
+
+def test_zscore_in_blocks_is_the_plain_formula(monkeypatch):
+    rng = np.random.default_rng(0)
+    values, run = rng.normal(size=(30, 11)) * np.arange(1, 12), rng.integers(0, 3, 30)
+    found = Responses(values, pd.DataFrame({"stimulus": "a", "run": run}), Space.numbered("v", 11))
+    monkeypatch.setattr("fusiform.data.responses.BLOCK", 90)  # three targets at a time
+    standard = found.zscore("run").values
+    for number in range(3):
+        part = values[run == number]
+        np.testing.assert_allclose(standard[run == number], (part - part.mean(0)) / part.std(0), atol=1e-12)
+
+
+def test_zscore_holds_little_besides_its_result(monkeypatch):
+    import tracemalloc
+
+    values = np.random.default_rng(0).normal(size=(500, 2000)).astype(np.float32)
+    found = Responses(values, pd.DataFrame({"stimulus": ["a"] * 500}), Space.numbered("v", 2000))
+    monkeypatch.setattr("fusiform.data.responses.BLOCK", 20_000)
+    tracemalloc.start()
+    standard = found.zscore(None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.2 * standard.values.nbytes

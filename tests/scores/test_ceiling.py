@@ -126,3 +126,15 @@ def test_ncsnr_equals_the_published_formula_where_repeats_are_equal():
     noise = values.reshape(500, 3, 2).var(1, ddof=1).mean(0)
     plain = np.sqrt(np.clip(1 - noise, 0, None) / noise)
     np.testing.assert_allclose(ncsnr(values, stimulus), plain, rtol=0.01)  # theirs takes the total's variance as known
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("number", [0.1, 1 / 3, -7e5])
+def test_the_rounding_of_a_constant_has_no_ceiling(kind, number):
+    """Means of three and of all rows are off by different units in the last place."""
+    stimulus = np.repeat(np.arange(300), 3)
+    constant = np.full((900, 2), number, dtype=kind)
+    constant[stimulus % 2 == 0, 1] = np.nextafter(kind(number), kind(np.inf))  # computed otherwise for some stimuli
+    np.testing.assert_array_equal(ncsnr(constant, stimulus), 0)
+    small = number * (1 + 1e-4 * np.random.default_rng(0).normal(size=300))[stimulus, None]
+    assert ncsnr(small.astype(kind), stimulus)[0] > 100  # a small signal is one

@@ -12,9 +12,9 @@ from fusiform.data.space import Space, positions
 from fusiform.data.spread import standardise
 from fusiform.errors import DataError
 
-__all__ = ["Array", "Responses"]
+__all__ = ["Array", "Responses", "standardise_samples"]
 
-BLOCK = 1 << 23  # values that are averaged at a time
+BLOCK = 1 << 23  # values that are averaged or standardised at a time
 
 
 class Array(Protocol):
@@ -98,6 +98,8 @@ class Responses:
     def zscore(self, by: str | None = "run", *, like: ArrayLike | None = None) -> "Responses":
         """Zero mean and unit standard deviation per target; constant targets become zero, never NaN.
 
+        Beside what it returns, it holds a block of targets at a time only.
+
         Args:
             by: standardise within each value of this column (`"run"`, `"session"`, ...); None for all samples at once.
             like: mask [N] of the samples whose mean and deviation are used. Give the training rows, and nothing of
@@ -106,15 +108,31 @@ class Responses:
         Returns:
             New responses, in float64 or the floating type given.
         """
-        used = np.ones(len(self), dtype=bool) if like is None else np.asarray(like, dtype=bool)
         values = np.array(self.values, dtype=np.result_type(self.values.dtype, np.float32))
-        for rows in _groups(self.samples, by):
-            if not (rows & used).any():
-                raise DataError(
-                    f"a group of {by!r} has no sample to take mean and deviation from; widen `like` or drop `by`"
-                )
-            values[rows] = standardise(values[rows], values[rows & used])
+        standardise_samples(values, self.samples, by, like)
         return replace(self, values=values)
+
+
+def standardise_samples(
+    values: NDArray[Any], samples: pd.DataFrame, by: str | None, like: ArrayLike | None = None
+) -> None:
+    """What `Responses.zscore` does, in place, for values [N, V] that nobody else holds.
+
+    Raises:
+        DataError: there is no such column, or a group has no sample to take mean and deviation from.
+    """
+    used = np.ones(len(samples), dtype=bool) if like is None else np.asarray(like, dtype=bool)
+    groups = _groups(samples, by)
+    for rows in groups:
+        if not (rows & used).any():
+            raise DataError(
+                f"a group of {by!r} has no sample to take mean and deviation from; widen `like` or drop `by`"
+            )
+    width = max(1, BLOCK // len(values))
+    for start in range(0, values.shape[1], width):
+        block = values[:, start : start + width]
+        for rows in groups:
+            block[rows] = standardise(block[rows], block[rows & used])
 
 
 def _groups(samples: pd.DataFrame, by: str | None) -> list[NDArray[np.bool_]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fusiform.data.spread import spread
 from fusiform.errors import DataError
 
 __all__ = ["leave_one_out_correlation", "ncsnr", "noise_ceiling", "r_ceiling"]
@@ -41,6 +42,7 @@ def ncsnr(values: ArrayLike, stimulus: ArrayLike) -> NDArray[np.float64]:
 
 def _ncsnr(trials: NDArray[Any], member: NDArray[np.integer]) -> NDArray[np.float64]:
     """The same for a block of targets [N, v]; in float64, whatever the trials are."""
+    constant = spread(trials) == 0  # as they came: the rounding of a constant is neither signal nor noise
     counts = np.bincount(member)
     order, heads = np.argsort(member, kind="stable"), np.cumsum(counts) - counts
     trials = trials[order].astype(np.float64)  # the trials of a stimulus stand together
@@ -50,7 +52,7 @@ def _ncsnr(trials: NDArray[Any], member: NDArray[np.integer]) -> NDArray[np.floa
     weight = (counts.sum() - np.square(counts).sum() / counts.sum()) / (len(counts) - 1)  # repeats, if all had as many
     signal = np.clip((between - noise) / weight, 0, None)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(signal > 0, np.sqrt(signal / noise), 0.0)
+        return np.where((signal > 0) & ~constant, np.sqrt(signal / noise), 0.0)
 
 
 def _check_trials(trials: NDArray[Any], member: NDArray[np.integer]) -> None:
