@@ -55,6 +55,11 @@ def test_folders_follow_the_environment(tmp_path, monkeypatch):
     assert data_folders() == [tmp_path / "x" / "fusiform" / "data"]
 
 
+def test_several_data_folders_are_named_as_in_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUSIFORM_DATA", os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path / "b")]))
+    assert data_folders()[:-1] == [tmp_path / "a", tmp_path / "b"]
+
+
 def test_without_replace_the_first_one_stays(tmp_path):
     def second():
         with atomic(tmp_path / "place", replace=False) as new:

@@ -91,6 +91,9 @@ def cache_folder() -> Path:
 
 
 def data_folders() -> list[Path]:
-    """Where data sets are looked for, in order: `$FUSIFORM_DATA`, then `data` in the cache folder."""
-    given = os.environ.get("FUSIFORM_DATA")
-    return [*([Path(given).expanduser()] if given else []), cache_folder() / "data"]
+    """Where data sets are looked for, in order: `$FUSIFORM_DATA`, then `data` in the cache folder.
+
+    The variable may name several folders, separated as in `$PATH`.
+    """
+    given = os.environ.get("FUSIFORM_DATA", "").split(os.pathsep)
+    return [*(Path(folder).expanduser() for folder in given if folder), cache_folder() / "data"]

@@ -227,6 +227,25 @@ def test_one_fault_is_one_sentence(case: str, monkeypatch: pytest.MonkeyPatch) -
     assert sum(not finding.ok for finding in examine(Good(), subjects=["a"])) == 1
 
 
+def some_by_default(turn: int) -> Callable[[Any, Responses], Responses]:
+    """Two of three targets are read by default; the columns of a region that has more stand in another order."""
+
+    def change(self: Any, responses: Responses) -> Responses:
+        if responses.space.size == 3:
+            return responses.select_targets([1, 2])
+        return replace(responses, values=np.roll(np.asarray(responses.values), turn, axis=1))
+
+    return change
+
+
+def test_a_region_may_hold_more_than_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Good, "change", some_by_default(0))
+    check_dataset(Good())
+    monkeypatch.setattr(Good, "change", some_by_default(1))
+    with pytest.raises(DataError, match=r"rois=\['V1'\] gives other values than the columns of all responses in 'V1'"):
+        check_dataset(Good())
+
+
 def test_only_what_was_asked_for_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     whole = Good.responses

@@ -34,7 +34,8 @@ class Case:
         settings: of the recipe.
         least: mean r that must be reached, where something is planted.
         path: the dataset is named by its description.
-        figure: that shows where prediction works: a map wherever targets have places that can be drawn.
+        figure: that shows where prediction works: a map wherever targets have places that can be drawn; several
+            joined by +.
     """
 
     name: str
@@ -46,6 +47,13 @@ class Case:
     figure: str = "map"
 
 
+def whole_brain(place: Path) -> None:
+    """The files of the system of that name, and the pictures."""
+    nsd.write_prepared(place)
+    nsd.write_pictures(place / "nsd_stimuli.hdf5")
+
+
+WHOLE_BRAIN = {"space": "fsaverage", "betas": "whole-brain", "trust_pickle": True, "sessions": [1]}
 SIMULATED = {"pictures": 60, "vertices": 20, "subjects": 1, "runs": 8, "trs": 60, "parcels": 12, "ncsnr": 2.0}
 CASES = {
     "algonauts2023": Case("algonauts2023", algonauts2023.write),
@@ -62,11 +70,21 @@ CASES = {
     "folder-surface": Case("folder", lambda place: fmriprep.write(place, "surface"), path=True, figure="regions"),
     "kay2017": Case("kay2017", figure="regions"),
     "mindeye": Case("mindeye", mindeye.write, figure="regions"),
+    "mindeye-webdataset": Case("mindeye", mindeye.write, {"layout": "webdataset"}, figure="regions"),
+    "mindeye-mindeye2": Case("mindeye", mindeye.write, {"layout": "mindeye2"}, figure="regions"),
     "miyawaki2008": Case("miyawaki2008", figure="distribution"),
     "nsd": Case("nsd", nsd.write, settings={"subject": "subj01"}),
     "nsd-fsaverage": Case(
         "nsd", nsd.write, arguments={"space": "fsaverage", "sessions": [1]}, settings={"subject": "subj01"}
     ),
+    "nsd-nativesurface": Case(
+        "nsd",
+        nsd.write,
+        arguments={"space": "nativesurface", "sessions": [1]},
+        settings={"subject": "subj01"},
+        figure="distribution+regions",
+    ),
+    "nsd-whole-brain": Case("nsd", whole_brain, arguments=WHOLE_BRAIN, settings={"subject": "subj01"}),
     "simulated": Case("simulated", arguments=SIMULATED, settings={"backbone": "planted"}, least=0.3),
     "simulated-movie": Case(
         "simulated",
@@ -85,8 +103,9 @@ PARAMETERS = [pytest.param(name, marks=[pytest.mark.data] if name in REAL else [
 
 
 @pytest.fixture(autouse=True)
-def _small_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_small_as_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nsd_targets, "FSAVERAGE", nsd.FSAVERAGE)
+    monkeypatch.setattr("fusiform.datasets.mindeye.behaviour.PLANNED", {mindeye.SUBJECT: mindeye.SESSIONS})
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +146,7 @@ def test_from_stimuli_to_a_map(
     run = encode(dataset=called, dataset_args=arguments, out=tmp_path / "run", **settings)
     subject, part = settings.get("subject", dataset.subjects[0]), settings.get("part")
     _check(run, dataset.responses(subject, part=part).space.size, case.least)
-    assert drawn(run) == {case.figure}
+    assert drawn(run) == set(case.figure.split("+"))
 
 
 def _check(run: Run, targets: int, least: float) -> None:

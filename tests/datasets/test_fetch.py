@@ -97,6 +97,15 @@ def test_what_is_here_is_not_fetched_again_and_what_is_damaged_is(server: Server
     assert (folder / "a/one.bin").read_bytes() == CONTENT
 
 
+def test_what_a_publishers_tool_brings_is_not_fetched_and_the_commands_are_said(tmp_path: Path) -> None:
+    said = r"'algonauts2025' is not fetched for you, .*licence: Algonauts 2025 terms of use.*run, in .*: ?.*datalad get"
+    with pytest.raises(FetchError, match=said) as caught:
+        fetch("algonauts2025", tmp_path, progress=False)
+    assert str(tmp_path) in str(caught.value)
+    assert "apply at" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_folder_is_that_of_the_data(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUSIFORM_DATA", str(tmp_path / "given"))
     assert fetch("alice", progress=False) == tmp_path / "given" / "alice"

@@ -2,7 +2,11 @@
 
 import functools
 import io
+import os
+import shutil
 import tarfile
+import time
+import warnings
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,10 +28,24 @@ from fusiform.testing import check_dataset
 TRAIN = "webdataset_avg_split/train/train_subj01_0.tar"
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "mindeye"
+    published.write(folder)
+    return folder
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    published.write(tmp_path / "mindeye")
+def root(written: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    shutil.copytree(written, tmp_path / "mindeye")
     return tmp_path / "mindeye"
+
+
+@pytest.fixture(autouse=True)
+def _few_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = dict.fromkeys(MindEye(layout="mindeye2").subjects, published.SESSIONS)
+    monkeypatch.setattr("fusiform.datasets.mindeye.behaviour.PLANNED", plan)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +83,43 @@ def test_repeats_padded_with_zeros_are_left_out_too(root: Path) -> None:
     assert len(found) == sum(published.REPEATS) * 5
 
 
+@pytest.mark.parametrize("padding", ["a row again", "zeros"])
+def test_padding_is_left_out_where_nothing_says_how_much_there_is(root: Path, padding: str) -> None:
+    """Releases without `num_uniques`: the same trial twice is no repeat, nor is a row of zeros."""
+    before = MindEye(root=root).responses("subj01")
+    for tar in (root / "webdataset_avg_split").rglob("*.tar"):
+        with tarfile.open(tar) as held:
+            names = held.getnames()
+        change: dict[str, bytes | None] = {name: None for name in names if name.endswith("num_uniques.npy")}
+        if padding == "zeros":
+            for name in (name for name in names if name.endswith("nsdgeneral.npy")):
+                rows = published.averaged_voxels(number := int(name[len("sample") :].partition(".")[0]))
+                rows[published.REPEATS[number % published.PER_TAR] :] = 0
+                change[name] = published.array(rows)
+        rewrite(tar, change)
+    found = MindEye(root=root).responses("subj01")
+    np.testing.assert_array_equal(found.values, before.values)
+    assert found.samples.equals(before.samples)
+
+
+def test_a_picture_without_any_response(root: Path) -> None:
+    zeros = {
+        "sample000000001.nsdgeneral.npy": published.array(np.zeros((3, published.VOXELS), "f2")),
+        "sample000000001.num_uniques.npy": None,
+    }
+    rewrite(root / TRAIN, zeros)
+    with pytest.raises(LayoutError, match=r"holds 0 different repeats; wanted one at least; copy the tar again"):
+        MindEye(root=root).responses("subj01")
+
+
 def test_splits_of_every_layout(root: Path) -> None:
     counts = {}
     for layout in ("webdataset_avg_split", "webdataset", "mindeye2"):
         samples = MindEye(root=root, layout=layout).responses("subj01").samples
         counts[layout] = samples.groupby("split").size().to_dict()
     assert counts["webdataset_avg_split"] == {"train": 18, "val": 9, "test": 18}
-    assert counts["webdataset"] == {"train": 8, "val": 4}
-    assert counts["mindeye2"] == {"train": 18, "test": 6}
+    assert counts["webdataset"] == {"train": 24, "val": 8}
+    assert counts["mindeye2"] == {"train": 36, "test": 12}
 
 
 def test_pictures_of_a_pack(root: Path) -> None:
@@ -84,14 +131,14 @@ def test_pictures_of_a_pack(root: Path) -> None:
 
 def test_trials_of_one_picture_are_repeats(root: Path) -> None:
     """Without numbers of pictures, equal bytes are one picture; with them, they have the ids of nsd."""
-    found = MindEye(root=root, layout="webdataset").responses("subj01")
-    np.testing.assert_array_equal(found.values, np.stack([published.single_voxels(trial) for trial in range(12)]))
-    assert found.samples["stimulus"].nunique() == 6
-    assert found.samples["repeat"].tolist() == [1, 2] * 6
+    found, trials = MindEye(root=root, layout="webdataset").responses("subj01"), range(published.single_trials())
+    np.testing.assert_array_equal(found.values, np.stack([published.single_voxels(trial) for trial in trials]))
+    assert found.samples["stimulus"].nunique() == len(trials) // 2
+    assert found.samples["repeat"].tolist() == [1, 2] * (len(trials) // 2)
     with h5py.File(root / "COCO_73k_subj_indices.hdf5", "w") as file:
-        file["subj01"] = np.arange(12) // 2 + 40
+        file["subj01"] = np.arange(len(trials)) // 2 + 40
     numbered = MindEye(root=root, layout="webdataset").responses("subj01").samples
-    assert numbered["stimulus"].tolist() == [f"nsd-{trial // 2 + 40:05}" for trial in range(12)]
+    assert numbered["stimulus"].tolist() == [f"nsd-{trial // 2 + 40:05}" for trial in trials]
 
 
 def test_whole_volumes_go_back_into_their_shape(root: Path) -> None:
@@ -122,7 +169,7 @@ def test_behaviour_points_into_the_responses(root: Path) -> None:
     assert found.samples["stimulus"].tolist() == [f"nsd-{int(number):05}" for number in rows[:, 0]]
     assert found.samples["run"].tolist() == [int(12 * (row[2] - 1) + row[3]) for row in rows]
     assert ((found.samples["split"] == "test") == (rows[:, 16] == 1)).all()
-    assert found.samples.groupby("stimulus")["repeat"].apply(list).tolist() == [[1, 2, 3]] * 8
+    assert found.samples.groupby("stimulus")["repeat"].apply(list).tolist() == [[1, 2, 3]] * published.PICTURES
     older = MindEye(root=root, layout="mindeye2", test="test").responses("subj01")
     kept = (rows[:, 16] == 0) | (rows[:, 2] == 1)
     np.testing.assert_array_equal(older.values, published.betas()[kept])
@@ -144,6 +191,11 @@ def test_settings_that_cannot_be(root: Path) -> None:
         MindEye(subjects=["subj03"])
     with pytest.raises(SettingsError, match="subjects is empty"):
         MindEye(subjects=[])
+    with pytest.raises(UnknownNameError, match="unknown test 'tests'"):
+        MindEye(layout="mindeye2", test="tests")
+    for layout in ("webdataset", "webdataset_avg_split"):
+        with pytest.raises(SettingsError, match=f"test='test' chooses a tar of layout 'mindeye2'; leave .* '{layout}'"):
+            MindEye(layout=layout, test="test")
     with pytest.raises(UnknownNameError, match="unknown region 'V1'"):
         MindEye(root=root).responses("subj01", rois=["V1"])
 
@@ -174,13 +226,53 @@ def test_a_missing_tar(root: Path) -> None:
         MindEye(root=root).responses("subj01")
 
 
+LAYOUTS = {
+    "webdataset_avg_split": TRAIN,
+    "webdataset": "webdataset/train/train_subj01_0.tar",
+    "mindeye2": "wds/subj01/train/0.tar",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("damage", ["cut", "cut short of the end", "garbage", "a hole", "never filled", "joined"])
+def test_a_tar_that_is_not_whole_is_never_a_shorter_one(root: Path, layout: str, damage: str) -> None:
+    """Between two members, where the tar itself shows nothing, and with nothing beside it that counts samples."""
+    for path in (root / layout).glob("metadata_*.json"):
+        path.unlink()
+    path = root / LAYOUTS[layout]
+    with tarfile.open(path) as tar:
+        starts = [info.offset for info in tar.getmembers()]
+        end = tar.offset
+    content, place = path.read_bytes(), starts[len(starts) // 2]
+    path.write_bytes(
+        {
+            "cut": content[:place],
+            "cut short of the end": content[:end],
+            "garbage": content[:place] + b"\xa5" * 512 + content[place + 512 :],
+            "a hole": content[:place] + bytes(512) + content[place + 512 :],
+            "never filled": content[:place] + bytes(2 << 20),
+            "joined": content + content,
+        }[damage]
+    )
+    with pytest.raises(LayoutError, match=rf"{path.name} is cut short or damaged after 'sample\d+\..*copy it again"):
+        MindEye(root=root, layout=layout).responses("subj01")
+
+
+def test_a_tar_may_end_after_one_empty_block(root: Path) -> None:
+    wanted = MindEye(root=root).responses("subj01")
+    with tarfile.open(root / TRAIN) as tar:
+        tar.getmembers()
+        end = tar.offset
+    content = (root / TRAIN).read_bytes()
+    (root / TRAIN).write_bytes(content[: end + 512])
+    np.testing.assert_array_equal(MindEye(root=root).responses("subj01").values, wanted.values)
+
+
 @pytest.mark.parametrize("bytes_", [100, 700, 3000, -2000])
 def test_a_truncated_tar(root: Path, bytes_: int) -> None:
     content = (root / TRAIN).read_bytes()
     (root / TRAIN).write_bytes(content[:bytes_].rstrip(b"\0") if bytes_ > 0 else content.rstrip(b"\0")[:bytes_])
-    with pytest.raises(
-        LayoutError, match=r"train_subj01_0\.tar (cannot be read|ends within|holds 3)|has no|holds \d train"
-    ):
+    with pytest.raises(LayoutError, match=r"train_subj01_0\.tar (cannot be read|ends within|is cut short)|has no"):
         MindEye(root=root).responses("subj01")
 
 
@@ -192,7 +284,7 @@ def test_a_truncated_hdf5(root: Path) -> None:
         MindEye(root=root, layout="mindeye2").responses("subj01")
     with h5py.File(path, "w") as file:
         file["betas"] = published.betas()[:10]
-    with pytest.raises(LayoutError, match=r"shape \(10, 11\); wanted \[trials, voxels\] of 24 trials"):
+    with pytest.raises(LayoutError, match=r"shape \(10, 11\); wanted \[trials, voxels\] of 48 trials"):
         MindEye(root=root, layout="mindeye2").responses("subj01")
 
 
@@ -315,6 +407,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
         self.asked: list[str] = []
         self.status: int | None = None
+        self.lacking: str | None = None  # the end of a path that is not there for a while
         self.short = False
 
 
@@ -325,6 +418,8 @@ class Handler(SimpleHTTPRequestHandler):
         self.server.asked.append(self.path)
         if self.server.status:
             return self.send_error(self.server.status)
+        if self.server.lacking and self.path.endswith(self.server.lacking):
+            return self.send_error(404)
         if self.server.short:
             self.send_response(200)
             self.send_header("Content-Length", "5000")
@@ -346,9 +441,12 @@ def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         server.shutdown()
 
 
+def address_of(server: Server) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
+
+
 def remote(server: Server, **settings: Any) -> MindEye:
-    address = f"http://127.0.0.1:{server.server_port}"
-    return MindEye(root=address, subjects=["subj01"], **settings)
+    return MindEye(root=address_of(server), subjects=["subj01"], **settings)
 
 
 @pytest.mark.parametrize("layout", ["webdataset_avg_split", "webdataset", "mindeye2"])
@@ -400,3 +498,90 @@ def test_addresses_that_cannot_be_read() -> None:
             MindEye(root=address, i_have_agreed=True).responses("subj01")
         assert isinstance(caught.value, FusiformError)
         assert address in str(caught.value)
+
+
+def test_sessions_that_are_not_there_are_named(root: Path) -> None:
+    (root / "wds/subj01/train/1.tar").unlink()
+    said = r"has 1 of 2 tars of training trials of subj01, .* copy wds/subj01/train/1\.tar and what follows it"
+    with pytest.warns(UserWarning, match=said):
+        found = MindEye(root=root, layout="mindeye2").responses("subj01")
+    train = found.samples[found.samples["split"] == "train"]
+    assert set(train["session"]) == {1}
+
+
+def test_a_session_that_a_server_lacks_for_a_while_is_asked_for_again(root: Path, server: Server) -> None:
+    wanted = MindEye(root=root, layout="mindeye2").responses("subj01")
+    server.lacking = "train/1.tar"
+    with pytest.warns(UserWarning, match="has 1 of 2 tars of training trials of subj01"):
+        remote(server, layout="mindeye2", i_have_agreed=True).responses("subj01")
+    server.lacking = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = remote(server, layout="mindeye2", i_have_agreed=True).responses("subj01")
+    assert found.samples.equals(wanted.samples)
+    np.testing.assert_array_equal(found.values, wanted.values)
+
+
+@pytest.mark.parametrize("lacking", ["train_subj01_1.tar", "train_subj01_0.tar", "metadata_subj01.json"])
+def test_a_pack_that_a_server_lacks_for_a_while_is_asked_for_again(root: Path, server: Server, lacking: str) -> None:
+    wanted, server.lacking = MindEye(root=root).responses("subj01"), lacking
+    if lacking.endswith(".tar"):
+        with pytest.raises(LayoutError, match=r"train samples of subj01; metadata_subj01\.json says 8.*run it again"):
+            remote(server, i_have_agreed=True).responses("subj01")
+    else:
+        remote(server, i_have_agreed=True).responses("subj01")  # nothing says how many there are
+    server.lacking = None
+    server.asked.clear()
+    found = remote(server, i_have_agreed=True).responses("subj01")
+    np.testing.assert_array_equal(found.values, wanted.values)
+    assert f"/webdataset_avg_split/{'train/' if lacking.endswith('.tar') else ''}{lacking}" in server.asked
+
+
+@pytest.mark.parametrize("lacking", ["betas_all_subj01_fp32_renorm.hdf5", "coco_images_224_float16.hdf5"])
+def test_a_file_that_must_be_there_is_asked_for_again(server: Server, lacking: str) -> None:
+    dataset, server.lacking = remote(server, layout="mindeye2", i_have_agreed=True), lacking
+    read = dataset.stimuli if lacking.startswith("coco") else lambda: dataset.responses("subj01")
+    with pytest.raises(MissingDataError, match=f"{lacking} was not found at http.*run it again once the server has it"):
+        read()
+    server.lacking = None
+    assert len(read())  # type: ignore[arg-type]
+
+
+def test_what_a_server_lacked_is_believed_for_a_day(server: Server, tmp_path: Path) -> None:
+    remote(server, i_have_agreed=True).responses("subj01")
+    marks = list((tmp_path / "cache").rglob("*.absent"))
+    assert marks
+    server.asked.clear()
+    remote(server, i_have_agreed=True).responses("subj01")
+    assert server.asked == []
+    before = time.time() - 90_000  # seconds
+    for mark in marks:
+        os.utime(mark, (before, before))
+    remote(server, i_have_agreed=True).responses("subj01")
+    assert len(server.asked) == len(marks)
+
+
+def test_an_address_gives_the_packs_of_those_who_were_asked_for_only(server: Server) -> None:
+    dataset = MindEye(root=address_of(server), i_have_agreed=True)
+    with pytest.raises(SettingsError, match=r"has packs of subj01, .* say whose pictures to fetch, such as subjects="):
+        dataset.stimuli()
+    assert server.asked == []
+    shown = set(dataset.responses("subj01").samples["stimulus"])
+    assert set(dataset.stimuli().ids) == shown
+    assert not [path for path in server.asked if "subj01" not in path and "COCO" not in path]
+
+
+def test_what_a_killed_process_left_of_a_file_is_cleared(server: Server, tmp_path: Path) -> None:
+    remote(server, i_have_agreed=True).responses("subj01")
+    place = next((tmp_path / "cache").rglob("train_subj01_0.tar"))
+    old, slow = (place.with_name(f".{place.name}.{process}.abc") for process in (17, 18))
+    before = time.time() - 90_000  # seconds
+    for scratch in (old, slow):  # both folders are old, but something was written into one
+        scratch.mkdir()
+        (scratch / place.name).write_bytes(b"half")
+        os.utime(scratch, (before, before))
+    os.utime(old / place.name, (before, before))
+    place.unlink()
+    remote(server, i_have_agreed=True).responses("subj01")
+    assert place.is_file()
+    assert (old.exists(), slow.exists()) == (False, True)

@@ -55,7 +55,9 @@ def test_a_truncated_array_is_named(tmp_path: Path, mapped: bool, bytes_: int) -
 def test_a_pickle_is_read_only_when_it_is_trusted(tmp_path: Path) -> None:
     path = tmp_path / "counts.npy"
     np.save(path, {"s07e01a": 460, "scores": np.arange(3), "mean": np.float64(0.5)})  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=r"counts\.npy is a pickle.*run code.*trust_pickle=True"):
+    with pytest.raises(
+        SettingsError, match=r"counts\.npy is a pickle.*run code.*give --trust-pickle .*trust_pickle=True"
+    ):
         read_mapping(path, trust_pickle=False)
     found = read_mapping(path, trust_pickle=True)
     assert (found["s07e01a"], found["mean"]) == (460, 0.5)

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import tracemalloc
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fusiform.datasets import load_dataset
 from fusiform.datasets.nsd import NSD
 from fusiform.datasets.nsd import targets as nsd_targets
 from fusiform.datasets.nsd.design import read_design
+from fusiform.datasets.nsd.labels import KNOWN
 from fusiform.datasets.nsd.splits import named_split
 from fusiform.errors import DataError, FusiformError, LayoutError, MissingDataError, SettingsError, UnknownNameError
 from fusiform.testing import check_dataset
@@ -57,8 +59,18 @@ def percent(session: int) -> np.ndarray:
     return np.moveaxis(published.volume_betas(session).astype(float) / 300, -1, 0)
 
 
-def test_it_keeps_the_contract_of_datasets(written: Path) -> None:
-    check_dataset(load_dataset("nsd", root=str(written)), subjects=["subj01"], most=5)
+@pytest.mark.filterwarnings("ignore:.*are (saturated|missing)")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"region": "brain"},
+        {"betas": "betas_assumehrf"},
+        {"space": "func1mm"},
+    ],
+)
+def test_it_keeps_the_contract_of_datasets(written: Path, settings: dict[str, Any]) -> None:
+    check_dataset(load_dataset("nsd", root=str(written), **settings), subjects=["subj01"], most=5)
 
 
 @pytest.mark.parametrize("suffix", [".hdf5", ".nii.gz"])
@@ -72,6 +84,54 @@ def test_volumes_are_read_in_both_formats(root: Path, suffix: str) -> None:
     np.testing.assert_allclose(found.values, plain, rtol=1e-6)
     assert found.values.dtype == np.float32
     assert found.space.column("prf-visualrois").tolist() == ["V1v"] * mask.sum()
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".nii.gz"])
+def test_every_version_of_the_betas_has_its_own_numbers(root: Path, suffix: str) -> None:
+    found = {}
+    for version in (published.BETAS, *published.OTHERS):
+        for path in (root / VOLUME).parent.joinpath(version).glob("betas_session*"):
+            if not path.name.endswith(suffix):
+                path.unlink()
+        found[version] = NSD(root=root, betas=version, zscore="none", sessions="1").responses("subj01")
+        plain = published.volume_betas(1, version)[published.mask("nsdgeneral") == 1].T / 300
+        np.testing.assert_allclose(found[version].values, plain, rtol=1e-6)
+    one, two, three = (responses.values for responses in found.values())
+    assert min(np.abs(one - two).mean(), np.abs(one - three).mean(), np.abs(two - three).mean()) > 0.5
+    with pytest.raises(LayoutError, match=r"session 2 of subj01 is missing in .*/betas_fithrf "):
+        NSD(root=root, betas="betas_fithrf", sessions="1-2").responses("subj01")
+
+
+def test_the_finer_volume_has_its_own_grid_masks_and_betas(written: Path) -> None:
+    found = NSD(root=written, space="func1mm", zscore="none").responses("subj01")
+    mask = published.mask("nsdgeneral", published.FINE) == 1
+    plain = published.volume_betas(1, shape=published.FINE)[mask].T / 300
+    np.testing.assert_allclose(found.values, plain, rtol=1e-6)
+    np.testing.assert_array_equal(found.space.coordinates(), np.argwhere(mask))
+    assert found.space.grid is not None
+    assert found.space.grid.shape == published.FINE
+    streams = np.array(["", *published.CLASSES["streams"][1:]])
+    labels = np.maximum(published.mask("streams", published.FINE)[mask], 0)
+    assert found.space.column("streams").tolist() == streams[labels].tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.*are missing")
+@pytest.mark.parametrize("suffix", [".hdf5", ".mgz"])
+def test_fsaverage_in_other_formats_reads_the_same(root: Path, suffix: str) -> None:
+    before = NSD(root=root, space="fsaverage", zscore="none").responses("subj01")
+    for path in (root / AVERAGE).glob("*betas*.mgh"):
+        path.unlink()
+    for name, session in ((f"betas_session{session:02}", session) for session in published.SESSIONS):
+        sides = [published.surface_betas("fsaverage", session, side) for side in (0, 1)]
+        if suffix == ".mgz":
+            published.write_hemispheres(root / AVERAGE, f"{name}.mgz", sides)
+            continue
+        for short, values in zip(("lh", "rh"), sides, strict=True):
+            with h5py.File(root / AVERAGE / f"{short}.{name}.hdf5", "w") as file:
+                file.create_dataset("betas", data=values.T, chunks=(750, 1))
+    again = NSD(root=root, space="fsaverage", zscore="none").responses("subj01")
+    np.testing.assert_array_equal(again.values, before.values)
+    assert again.space.targets.equals(before.space.targets)
 
 
 def test_voxels_know_their_place(written: Path) -> None:
@@ -116,17 +176,52 @@ def test_native_surfaces_stored_anew_read_the_same(root: Path, monkeypatch: pyte
 
 
 @pytest.mark.filterwarnings("ignore:.*are saturated")
-def test_betas_that_were_never_written_are_zero(root: Path) -> None:
-    """HDF5 leaves out pieces that hold nothing but the fill value."""
+def test_betas_that_were_never_written_are_missing(root: Path) -> None:
+    """HDF5 leaves out pieces that hold nothing but the fill value: voxels that were not measured in that session."""
     path = root / VOLUME / "betas_session01.hdf5"
     kept = published.volume_betas(1).transpose(3, 2, 1, 0)
     with h5py.File(path, "w") as file:
         stored = file.create_dataset("betas", kept.shape, np.int16, chunks=(750, 1, 1, 1))
         stored[:, 1] = kept[:, 1]
-    found = NSD(root=root, zscore="none", region="brain").responses("subj01")
+    with pytest.warns(
+        UserWarning, match=r"betas of subj01 are missing \(NaN, or zero throughout a session, in 40 targe"
+    ):
+        found = NSD(root=root, zscore="none", region="brain").responses("subj01")
     second = found.space.column("k") == 1
     np.testing.assert_allclose(found.values[:750, second], percent(1)[:, published.brain()][:, second], rtol=1e-6)
-    assert (found.values[:750, ~second] == 0).all()
+    assert np.isnan(found.values[:750, ~second]).all()
+    assert np.isfinite(found.values[750:]).all()
+    assert found.space.column("missing").tolist() == np.where(second, 0, 750).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.*are saturated")
+@pytest.mark.parametrize("suffix", [".hdf5", ".nii.gz"])
+def test_voxels_that_a_session_missed_are_counted_and_the_mean_once_standardised(
+    root: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zero in all trials of a session, not in the trials that are asked for: a beta may round to zero."""
+    monkeypatch.setattr("fusiform.datasets.nsd.volume.BYTES", 6 * 7 * 5 * 2 * 100)  # a hundred trials at a time
+    voxels, chosen = np.argwhere(published.mask("nsdgeneral") == 1), published.design()["shown"][:7]
+    lost, rounded = voxels[3], voxels[4]
+    values = published.volume_betas(1)
+    values[tuple(lost)] = 0
+    values[(*rounded, slice(0, 700))] = 0
+    for path in (root / VOLUME).glob("betas_session01*"):
+        path.unlink()
+    published.write_session(root / VOLUME, 1, values)
+    (root / VOLUME / f"betas_session01{'.nii.gz' if suffix == '.hdf5' else '.hdf5'}").unlink()
+    with pytest.warns(UserWarning, match=r"750 of \d+ betas of subj01 are missing"):
+        found = NSD(root=root).responses("subj01")
+    assert np.flatnonzero(found.space.column("missing")).tolist() == [3]
+    assert (found.values[:750, 3] == 0).all()
+    assert (found.values[750:, 3] != 0).any()
+    split = {f"nsd-{number - 1:05}": "train" for number in chosen}
+    with pytest.warns(UserWarning, match=r"\d+ of \d+ betas of subj01 are missing"):
+        few = NSD(root=root, zscore="none", split=split, sessions="1").responses("subj01")
+    assert len(few) < 30
+    assert np.isnan(few.values[:, 3]).all()
+    assert (few.values[:, 4] == 0).sum() >= 7
+    assert few.space.column("missing").tolist() == [len(few) * (voxel == 3) for voxel in range(len(voxels))]
 
 
 def test_trials_follow_the_design(written: Path) -> None:
@@ -245,6 +340,16 @@ def test_a_table_may_name_what_is_no_label(root: Path) -> None:
     assert "parietal" in set(names)
 
 
+def test_the_parcellation_of_glasser_is_known_by_name() -> None:
+    """Anchors through the published order, as the tables of NSD have them."""
+    names = KNOWN["HCP_MMP1"]
+    assert len(names) == len(set(names)) == 180
+    anchors = {1: "V1", 2: "MST", 23: "MT", 44: "6ma", 74: "44", 84: "46", 116: "PFt", 131: "TGd", 163: "VVC"}
+    anchors |= {18: "FFC", 31: "POS1", 76: "47l", 123: "STGa", 138: "PH", 148: "PF", 155: "PHA2", 177: "TE1m"}
+    assert {label: names[label - 1] for label in anchors} == anchors
+    assert names[-1] == "p24"
+
+
 @pytest.mark.parametrize("name", ["streams", "MTL"])
 def test_labels_without_a_table(root: Path, name: str) -> None:
     """Known atlases keep their published names, others count; a label that the manual does not know is refused."""
@@ -263,6 +368,8 @@ def test_labels_without_a_table(root: Path, name: str) -> None:
             NSD(root=root).responses("subj01")
     else:
         assert NSD(root=root, sessions="1").responses("subj01", rois=["MTL:9"]).space.size == 1
+        with pytest.raises(UnknownNameError, match=r"\(numbers in MTL: copy MTL\.mgz\.ctab to nsddata/freesurfer/SUBJ"):
+            NSD(root=root).responses("subj01", rois=["MTL:ERC"])
 
 
 def test_known_atlases_of_surfaces_need_no_table(root: Path) -> None:
@@ -270,6 +377,24 @@ def test_known_atlases_of_surfaces_need_no_table(root: Path) -> None:
     (root / "nsddata/freesurfer/fsaverage/label/streams.mgz.ctab").unlink()
     found = NSD(root=root, space="nativesurface", sessions="1").responses("subj01", rois=["streams:ventral"])
     assert found.space.size == sum((published.vertex_mask("streams", count) == 5).sum() for count in published.NATIVE)
+
+
+@pytest.mark.parametrize("space", ["func1pt8mm", "nativesurface"])
+def test_targets_have_the_regions_of_the_streams(written: Path, space: str) -> None:
+    found = NSD(root=written, space=space, sessions="1").responses("subj01").space
+    assert found.column("roi").tolist() == found.column("streams").tolist()
+
+
+def test_without_streams_targets_have_the_regions_that_are_read(root: Path) -> None:
+    (root / "nsddata/ppdata/subj01/func1pt8mm/roi/streams.nii.gz").unlink()
+    general = NSD(root=root, sessions="1").responses("subj01").space
+    assert set(general.column("roi")) == {"nsdgeneral"}
+    dataset = NSD(root=root, sessions="1", region="prf-visualrois")
+    visual = dataset.responses("subj01").space
+    assert set(visual.column("roi")) > {"prf-visualrois:V1v"}  # Kastner2015 has one too
+    one = dataset.responses("subj01", rois=["prf-visualrois:V1v"]).space
+    assert one.size == (visual.column("roi") == "prf-visualrois:V1v").sum() > 0
+    assert "roi" not in NSD(root=root, sessions="1", region="brain").responses("subj01").space.targets
 
 
 def test_a_map_among_the_masks(root: Path) -> None:
@@ -291,6 +416,8 @@ def test_the_shallow_copy_of_mind_eye(tmp_path: Path) -> None:
     found = NSD(root=tmp_path, zscore="none").responses("subj01", rois=["FFA-2"])
     mask = published.mask("floc-faces") == 3
     np.testing.assert_allclose(found.values[:750], percent(1)[:, mask], rtol=1e-6)
+    glasser = NSD(root=tmp_path, zscore="none", sessions="1").responses("subj01", rois=["HCP_MMP1:MST"])
+    np.testing.assert_allclose(glasser.values, percent(1)[:, published.mask("HCP_MMP1") == 2], rtol=1e-6)
     assert NSD(root=tmp_path).stimuli().load("nsd-00013").size == (227, 227)
     assert NSD(root=tmp_path).stimuli().name == "nsd-227"
 
@@ -575,6 +702,8 @@ def test_settings_are_checked_before_anything_is_read() -> None:
         NSD(space="fsaverage7")
     with pytest.raises(UnknownNameError, match="unknown zscore 'run'"):
         NSD(zscore="run")
+    with pytest.raises(UnknownNameError, match=r"unknown betas 'betas_fithr' \(did you mean 'betas_fithrf'"):
+        NSD(betas="betas_fithr")
     with pytest.raises(MissingDataError, match="there is no folder"):
         NSD(root="/nowhere").stimuli()
 
@@ -588,14 +717,98 @@ def test_regions_that_hold_nothing(written: Path) -> None:
         NSD(root=written).responses("subj01", rois=["aTL-faces"])
 
 
-def test_reading_holds_little_besides_its_result(written: Path) -> None:
-    """Blocks of a file and of columns, not sessions."""
-    import tracemalloc
+LARGE = 2048  # vertices of a hemisphere, and half the voxels of a volume
+FORMATS = {
+    "fsaverage in MGH": {"space": "fsaverage"},
+    "fsaverage in HDF5": {"space": "fsaverage"},
+    "native surfaces": {"space": "nativesurface"},
+    "native surfaces stored anew": {"space": "nativesurface"},
+    "a volume in NIfTI": {"space": "func1pt8mm"},
+    "a volume in HDF5": {"space": "func1pt8mm"},
+    "a volume stored anew": {"space": "func1pt8mm"},
+    "whole-brain": {"space": "fsaverage", "betas": "whole-brain", "trust_pickle": True},
+}
 
-    dataset = NSD(root=written, space="nativesurface", zscore="session")
-    dataset.responses("subj01")  # imports
+
+def write_large(root: Path, kind: str) -> None:
+    """One session of 4096 targets in one format, and a region of one of them."""
+    published.write_design(root / "nsd_expdesign.mat")
+    if kind == "whole-brain":
+        write_large_prepared(root)
+    elif FORMATS[kind]["space"] == "func1pt8mm":
+        write_large_volume(root, kind)
+    else:
+        write_large_surfaces(root, kind, str(FORMATS[kind]["space"]))
+
+
+def write_large_volume(root: Path, kind: str) -> None:
+    shape, place = (16, 16, 16), root / "nsddata/ppdata/subj01/func1pt8mm"
+    published.write_volume(place / "brainmask.nii.gz", np.ones(shape, np.int16))
+    published.write_volume(place / "roi/few.nii.gz", (np.arange(4096) == 7).reshape(shape).astype(np.int16))
+    values, folder = large(750, *shape).astype(np.int16), root / VOLUME
+    if kind == "a volume in NIfTI":
+        published.write_volume(folder / "betas_session01.nii.gz", values.T)
+    else:
+        write_large_hdf5(folder / "betas_session01.hdf5", values, (50, 7, 7, 7) if "anew" in kind else (750, 1, 1, 1))
+
+
+def write_large_surfaces(root: Path, kind: str, space: str) -> None:
+    brain = "fsaverage" if space == "fsaverage" else "subj01"
+    labels = root / "nsddata/freesurfer" / brain / "label"
+    published.write_table(labels / "few.mgz.ctab", ["Unknown", "few"])
+    published.write_hemispheres(labels, "few.mgz", [(np.arange(LARGE) == at).astype(np.int32) for at in (7, -1)])
+    folder = root / "nsddata_betas/ppdata/subj01" / space / published.BETAS
+    if kind == "fsaverage in MGH":
+        published.write_hemispheres(folder, "betas_session01.mgh", [large(LARGE, 750) for _ in range(2)])
+        return
+    for side in ("lh", "rh"):
+        values = large(750, LARGE) if space == "fsaverage" else large(750, LARGE).astype(np.int16)
+        write_large_hdf5(folder / f"{side}.betas_session01.hdf5", values, (50, 7) if "anew" in kind else (750, 1))
+
+
+def write_large_hdf5(path: Path, values: np.ndarray, pieces: tuple[int, ...]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("betas", data=values, chunks=pieces)
+
+
+def write_large_prepared(root: Path) -> None:
+    shown = published.design()["shown"][:750] - 1
+    table: dict[str, Any] = {"img_presentation_order": shown, "val_img_num": [], "test_img_num": []}
+    table |= {"train_img_num": np.unique(shown), "lh_rois": {"few": np.arange(LARGE) == 7}, "rh_rois": {}}
+    table |= {f"{side}_ncsnr": np.ones(LARGE, np.float32) for side in ("lh", "rh")}
+    np.save(root / "metadata_sub-01.npy", np.array(table, dtype=object), allow_pickle=True)
+    with h5py.File(root / "betas_sub-01.h5", "w") as file:
+        for side in ("lh", "rh"):
+            file[f"{side}_betas"] = large(750, LARGE)
+
+
+def large(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-900, 900, shape).astype(np.float32)
+
+
+def peak_of_reading(dataset: NSD, region: str) -> tuple[int, int]:
+    """Bytes that Python and numpy held at most, and those of the responses."""
     tracemalloc.start()
-    found = dataset.responses("subj01")
+    found = dataset.responses("subj01", rois=[region])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < found.values.nbytes + 12e6  # pandas' table of trials and a block
+    return peak, found.values.nbytes  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_reading_holds_little_besides_its_result(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the result at most, in all formats, where the blocks of a file are a fiftieth of it.
+
+    What is held for the tables of trials, whatever the number of targets, is that of reading few of them.
+    """
+    monkeypatch.setattr(nsd_targets, "FSAVERAGE", LARGE)
+    for module in ("volume", "surface", "prepared"):
+        monkeypatch.setattr(f"fusiform.datasets.nsd.{module}.BYTES", 1 << 17)
+    monkeypatch.setattr("fusiform.datasets.nsd.betas.VALUES", 1 << 14)
+    write_large(tmp_path, kind)
+    dataset = NSD(root=tmp_path, **FORMATS[kind])  # type: ignore[arg-type]
+    dataset.responses("subj01", rois=["few"])  # imports
+    (held, few), (peak, whole) = (peak_of_reading(dataset, region) for region in ("few", "brain"))
+    assert (few, whole) == (750 * 4, 750 * 2 * LARGE * 4)
+    assert peak - held < 1.2 * whole

@@ -22,6 +22,7 @@ __all__ = [
     "locate",
     "with_agreement",
     "with_root",
+    "with_trust",
 ]
 
 
@@ -56,6 +57,22 @@ def with_agreement(arguments: Mapping[str, Any] | None, i_have_agreed: bool) -> 
     return {**(arguments or {}), **({"i_have_agreed": True} if i_have_agreed else {})}
 
 
+def with_trust(name: str, trust_pickle: bool, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Arguments of a dataset, with the user's word that its pickled files are to be trusted where it was given.
+
+    An argument `trust_pickle` among `arguments` goes before.
+
+    Raises:
+        SettingsError: the dataset opens no pickled files.
+    """
+    given = dict(arguments or {})
+    if not trust_pickle:
+        return given
+    if _own(name) or (name in names("dataset") and not _takes(name, "trust_pickle")):
+        raise SettingsError(f"dataset {name!r} opens no pickled files; leave out --trust-pickle")
+    return {"trust_pickle": True, **given}
+
+
 def with_root(name: str, root: str | Path | None, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
     """Arguments of a dataset, with the folder of its files where one was given and the dataset takes it.
 
@@ -74,7 +91,7 @@ def with_root(name: str, root: str | Path | None, arguments: Mapping[str, Any] |
         return given
     if _own(name) or name == "folder":
         raise SettingsError(f"the description {name!r} says where its files lie; leave out --root")
-    if name not in names("dataset") or "root" not in inspect.signature(find("dataset", name)).parameters:
+    if name not in names("dataset") or not _takes(name, "root"):
         return given
     inside = Path(root).expanduser() / name
     return {"root": str(inside if inside.is_dir() else root), **given}
@@ -88,6 +105,10 @@ def _own(name: str) -> str:
     if name.startswith("folder:"):
         return name.removeprefix("folder:")
     return name if name.endswith((".yaml", ".yml")) else ""
+
+
+def _takes(name: str, argument: str) -> bool:
+    return argument in inspect.signature(find("dataset", name)).parameters
 
 
 def _needed(make: Any) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fusiform.datasets.views import TorchView
 
 __all__ = [
+    "PINNED",
     "Card",
     "Dataset",
     "Sampled",
@@ -26,6 +27,7 @@ __all__ = [
     "check_finite",
     "check_shape",
     "choose",
+    "folders_of",
     "is_remote",
     "locate",
     "pick",
@@ -47,6 +49,7 @@ class Card:
         bytes: size of a full download; 0 where no files are needed.
         agreement: address where to apply for data that are shared under an agreement only; empty for open ones. Nothing
             is ever downloaded from there for the user.
+        obtain: commands that bring open data which `fetch` does not; empty where it does, or where none are needed.
     """
 
     title: str
@@ -54,6 +57,7 @@ class Card:
     cite: str
     bytes: int = 0
     agreement: str = ""
+    obtain: str = ""
 
 
 @runtime_checkable
@@ -167,16 +171,24 @@ def check_agreed(card: Card, address: str | Path, i_have_agreed: bool) -> None:
         )
 
 
+PINNED: dict[str, Path] = {}  # dataset -> the folder that it must lie in, while the user names one (`roots.looking_in`)
+
+
+def folders_of(dataset: str) -> list[Path]:
+    """The folders that may hold a dataset: the one that the user names meanwhile, else `files.data_folders()`."""
+    return [PINNED[dataset]] if dataset in PINNED else data_folders()
+
+
 def locate(dataset: str, *files: str) -> Path:
-    """The folder of a dataset: the first of `files.data_folders()` that holds `dataset/` with all of `files`.
+    """The folder of a dataset: the first of `folders_of(dataset)` that holds `dataset/` with all of `files`.
 
     Raises:
         MissingDataError: no folder has them; the message says how to get them.
     """
-    for folder in data_folders():
-        if all((folder / dataset / file).exists() for file in files):
+    for folder in folders_of(dataset):
+        if all((folder / dataset / file).exists() for file in ("", *files)):
             return folder / dataset
-    looked = " and ".join(str(folder / dataset) for folder in data_folders())
+    looked = " and ".join(str(folder / dataset) for folder in folders_of(dataset))
     raise MissingDataError(
         f"the data of {dataset!r} were not found (looked for {', '.join(files) or 'the folder'} in {looked}); "
         f"run 'fusiform fetch {dataset}' or set FUSIFORM_DATA to the folder that holds {dataset}/"

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from fusiform.datasets.base import Card
+from fusiform.datasets.base import Card, folders_of
 from fusiform.errors import FetchError, UnknownNameError
 from fusiform.files import data_folders
 from fusiform.registry import find, names, unknown
@@ -100,9 +100,9 @@ def fetch(name: str, folder: Path | str | None = None, *, progress: bool = True)
 
     Raises:
         UnknownNameError: nothing of that name can be fetched.
-        FetchError: the data are shared under an agreement (the message says where to apply), a server cannot be
-            reached or lacks a file, a file is not what it should be, or it cannot be written. Whatever came stays;
-            running again goes on from there.
+        FetchError: the data are shared under an agreement, or by other means (the message says where to apply, or what
+            to run), a server cannot be reached or lacks a file, a file is not what it should be, or it cannot be
+            written. Whatever came stays; running again goes on from there.
     """
     from tqdm import tqdm
 
@@ -125,7 +125,7 @@ def check_files(name: str) -> list[tuple[str, bool]]:
     """
     if name not in fetchable():
         return []
-    folders = [folder / name for folder in data_folders()]
+    folders = [folder / name for folder in folders_of(name)]
     found = {
         source.file: next((place for f in folders if (place := f / source.file).is_file()), None)
         for source in _sources(name)
@@ -143,12 +143,17 @@ _DELETE = "delete it and run: fusiform fetch {name}"
 
 
 def _check_open(name: str, folder: Path) -> None:
-    """Refuse what is not to be fetched: nothing is known of it, or it is shared under an agreement only."""
+    """Refuse what is not to be fetched: nothing is known of it, others bring it, or it is under an agreement."""
     if name in fetchable():
         return
     if name not in names("dataset"):
         raise UnknownNameError(unknown("dataset to fetch", name, fetchable()))
     about = card(name)
+    if about.obtain:
+        raise FetchError(
+            f"{name!r} is not fetched for you, as its publisher has a tool for it (licence: {about.licence}): run, in "
+            f"{folder}, '{about.obtain}', and check the files with: fusiform doctor {name}"
+        )
     if not about.agreement:
         raise FetchError(f"there is nothing to fetch for dataset {name!r}; use it as it is")
     raise FetchError(

@@ -76,7 +76,7 @@ def read_mapping_of(file: IO[bytes], trust_pickle: bool, name: str) -> dict[Any,
         if not trust_pickle:
             raise SettingsError(
                 f"{name} is a pickle, and a pickle can run code when it is read; if you trust where it came from, give "
-                "the dataset trust_pickle=True (--dataset-args trust_pickle=true)"
+                "--trust-pickle (to a dataset in Python trust_pickle=True)"
             )
         held = _PlainUnpickler(file).load()
     held = np.asarray(held) if isinstance(held, np.ndarray) else held  # no _Stored

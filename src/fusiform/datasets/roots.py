@@ -1,15 +1,17 @@
 """Where the files of one data set lie: in a folder that the user names, or in one of the data folders."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from fusiform.datasets.base import locate
+from fusiform.datasets.base import PINNED, is_remote, locate
 from fusiform.errors import MissingDataError
 
 __all__ = ["is_here", "looking_in", "require", "rooted"]
 
+Value = TypeVar("Value")
 POINTER, ANNEX = 32_768, b"/annex/objects/"  # most bytes of a pointer file, and its first
 
 
@@ -36,22 +38,31 @@ def rooted(dataset: str, root: str | Path | None, *files: str) -> Path:
 
 @contextmanager
 def looking_in(root: str | Path | None, dataset: str) -> Iterator[None]:
-    """Look for data in `root` meanwhile, given as the folder of the data set or as the one that holds it."""
-    if root is None:
+    """Look for a data set in `root` meanwhile, given as its folder or as the one that holds it, and nowhere else.
+
+    Other data, such as vectors of words, are looked for there first. An address is no folder.
+    """
+    if root is None or is_remote(root):
         yield
         return
     folder = Path(root).expanduser()
-    before = os.environ.get("FUSIFORM_DATA")
-    os.environ["FUSIFORM_DATA"] = str(
-        folder if (folder / dataset).is_dir() or folder.name != dataset else folder.parent
-    )
+    first = folder if (folder / dataset).is_dir() or folder.name != dataset else folder.parent
+    before, pinned = os.environ.get("FUSIFORM_DATA"), PINNED.get(dataset)
+    os.environ["FUSIFORM_DATA"] = os.pathsep.join([str(first), *([before] if before else [])])
+    PINNED[dataset] = first
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["FUSIFORM_DATA"]
-        else:
-            os.environ["FUSIFORM_DATA"] = before
+        _restore(os.environ, "FUSIFORM_DATA", before)
+        _restore(PINNED, dataset, pinned)
+
+
+def _restore(names: MutableMapping[str, Value], name: str, value: Value | None) -> None:
+    """Give a name its value of before, or take it out if it had none."""
+    if value is None:
+        del names[name]
+    else:
+        names[name] = value
 
 
 def require(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Submissions: predictions of withheld responses, checked and packed as a challenge wants them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -58,11 +59,11 @@ def submit(
     """
     if not isinstance(dataset, Challenge):
         raise SettingsError(f"dataset {dataset.name!r} is of no challenge; nothing can be submitted for it")
-    phase, source = choose("phase", phase, dataset.phases), Path(predictions)
+    phase, source = choose("phase", phase, dataset.phases), Path(os.path.abspath(predictions))  # "." has no name
     if source.suffix == ".zip" and out is not None:
         raise SettingsError(f"{source} is a zip already, which is only checked; leave out --out, or give a folder")
     if source.suffix != ".zip":
-        target = Path(out) if out is not None else source.with_name(f"{source.name}-{phase}.zip")
+        target = Path(out) if out is not None else source.parent / f"{source.name}-{phase}.zip"
         source = dataset.write_submission(read_predictions(source, dataset.subjects), target, phase)
     else:
         dataset.check_submission(source, phase)

@@ -21,10 +21,11 @@ SUBJECT = "subj01"
 VOXELS = 11  # 15,724 in truth
 VOLUME = (3, 4, 2)  # (81, 104, 83)
 AVERAGED = {"train": 2, "val": 1, "test": 2}  # tars of each split
-SINGLE = {"train": 2, "val": 1}
+SINGLE = {"train": 6, "val": 2}
 PER_TAR = 4
 REPEATS = (3, 2, 1, 3)  # of the pictures of every tar
-TRIALS = 24  # of MindEye2: 3 of 8 pictures, of which the last two are shared
+PICTURES, SHARED = 16, 4  # of MindEye2: the last four are shared
+TRIALS = 3 * PICTURES
 SESSIONS = 2
 
 
@@ -106,11 +107,11 @@ def behaviour() -> NDArray[np.float64]:
     """[trials, 17]: 0 picture, 1 subject, 2 session, 3 run, 4 trial of the run, 5 row of the responses, 16 shared."""
     rows = np.full((TRIALS, 17), -1.0)
     trial = np.arange(TRIALS)
-    shown = np.random.default_rng(5).permutation(np.repeat(np.arange(8), 3))
+    shown = np.random.default_rng(5).permutation(np.repeat(np.arange(PICTURES), 3))
     rows[:, 0] = 1000 * shown + 7
     rows[:, 1], rows[:, 2] = 1, trial // (TRIALS // SESSIONS) + 1
     rows[:, 3], rows[:, 4], rows[:, 5] = trial % (TRIALS // SESSIONS) // 6 + 1, trial % 6 + 1, trial
-    rows[:, 16] = shown >= 6
+    rows[:, 16] = shown >= PICTURES - SHARED
     return rows
 
 
@@ -128,6 +129,11 @@ def averaged_voxels(number: int) -> NDArray[np.float16]:
     rows = np.random.default_rng([1, number]).normal(size=(3, VOXELS)).astype(np.float16)
     rows[REPEATS[number % PER_TAR] :] = rows[0]
     return rows
+
+
+def single_trials() -> int:
+    """All of `webdataset`, 2 of each picture."""
+    return PER_TAR * sum(SINGLE.values())
 
 
 def single_voxels(trial: int) -> NDArray[np.float16]:

@@ -1,10 +1,11 @@
 """The layout of the Natural Scenes Dataset in miniature: subject 1, two of 40 sessions, few voxels and vertices.
 
-From the data manual of naturalscenesdataset.org: folders and names; betas as int16 of 300 times the percent, in NIfTI
-[X, Y, Z, trials] and in HDF5 whose axes MATLAB wrote (so Python sees them reversed, with all trials of a voxel in one
-piece), as float on fsaverage (MGH [vertices, 1, 1, trials], NaN where data are missing); masks with -1 outside the
-cortex and 0 where nothing is labelled, names in `NAME.mgz.ctab`; indices of the design from 1. What is small is the
-volume, the meshes, the number of sessions and of pictures that are not black.
+From the data manual of naturalscenesdataset.org: folders and names; betas as int16 of 300 times the percent, zero in
+all trials of a session where nothing was measured, in NIfTI [X, Y, Z, trials] and in HDF5 whose axes MATLAB wrote (so
+Python sees them reversed, with all trials of a voxel in one piece), as float on fsaverage (MGH [vertices, 1, 1,
+trials], NaN where data are missing); masks with -1 outside the cortex and 0 where nothing is labelled, names in
+`NAME.mgz.ctab`; indices of the design from 1. What is small is the volume, the meshes, the number of sessions and of
+pictures that are not black.
 """
 
 from pathlib import Path
@@ -24,6 +25,8 @@ AFFINE = np.array([[-1.8, 0, 0, 90], [0, 1.8, 0, -126], [0, 0, 1.8, -72], [0, 0,
 FSAVERAGE = 64  # 163,842 in truth
 NATIVE = (70, 66)
 BETAS = "betas_fithrf_GLMdenoise_RR"
+OTHERS = ("betas_fithrf", "betas_assumehrf")  # of session 1 only
+FINE, FINE_AFFINE = (7, 6, 8), np.diag([1.0, 1.0, 1.0, 1.0])  # func1mm, of session 1 only
 CLASSES = {
     "nsdgeneral": ["Unknown", "nsdgeneral"],
     "prf-visualrois": ["Unknown", "V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"],
@@ -55,8 +58,16 @@ def write(folder: Path) -> None:
     betas = folder / "nsddata_betas/ppdata" / SUBJECT
     write_volume(betas / "func1pt8mm" / BETAS / "ncsnr.nii.gz", volume_ncsnr())
     for session in SESSIONS:
-        write_session(betas / "func1pt8mm" / BETAS, session)
+        write_session(betas / "func1pt8mm" / BETAS, session, volume_betas(session))
         write_surfaces(betas, session)
+    for version in OTHERS:
+        write_session(betas / "func1pt8mm" / version, 1, volume_betas(1, version))
+    fine = folder / "nsddata/ppdata" / SUBJECT / "func1mm"
+    write_volume(fine / "brainmask.nii.gz", brain(FINE).astype(np.int16), FINE_AFFINE)
+    for name in ("nsdgeneral", "streams"):
+        write_volume(fine / "roi" / f"{name}.nii.gz", mask(name, FINE), FINE_AFFINE)
+    values = volume_betas(1, shape=FINE)
+    write_volume(betas / "func1mm" / BETAS / "betas_session01.nii.gz", values, FINE_AFFINE)
     for space, counts in (("fsaverage", (FSAVERAGE, FSAVERAGE)), ("nativesurface", NATIVE)):
         maps = [np.linspace(0, 1, count).astype(np.float32) for count in counts]
         write_hemispheres(betas / space / BETAS, "ncsnr.mgh", maps)
@@ -70,7 +81,7 @@ def write_shallow(folder: Path) -> None:
         path = folder / "nsddata_sessions" / SUBJECT / f"betas_session{session:02}.nii.gz"
         write_volume(path, volume_betas(session))
     write_volume(folder / "nsddata_voxels" / SUBJECT / "nsdgeneral.nii.gz", mask("nsdgeneral"))
-    for name in ("prf-visualrois", "floc-faces", "streams"):
+    for name in ("prf-visualrois", "floc-faces", "streams", "HCP_MMP1"):
         write_volume(folder / "nsddata_roi" / SUBJECT / f"{name}.nii.gz", mask(name))
 
 
@@ -132,16 +143,16 @@ def picture(row: int, side: int = 425) -> NDArray[np.uint8]:
     return pixels
 
 
-def brain() -> NDArray[np.bool_]:
-    inside = np.zeros(SHAPE, dtype=bool)
-    inside[1:5, 1:6, 1:4] = True
+def brain(shape: tuple[int, ...] = SHAPE) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, dtype=bool)
+    inside[1:-1, 1:-1, 1:-1] = True
     return inside
 
 
-def mask(name: str) -> NDArray[np.int16]:
+def mask(name: str, shape: tuple[int, ...] = SHAPE) -> NDArray[np.int16]:
     """-1 outside of the cortex, 0 where nothing is labelled, then the labels; this subject has no aTL-faces."""
-    labels = np.full(SHAPE, -1, dtype=np.int16)
-    places = np.argwhere(brain())
+    labels = np.full(shape, -1, dtype=np.int16)
+    places = np.argwhere(brain(shape))
     cycle = np.arange(len(places)) // 2 % (len(CLASSES[name]) + 1)
     labels[tuple(places.T)] = np.where(cycle < len(CLASSES[name]) - (name == "floc-faces"), cycle, 0)
     return labels
@@ -151,11 +162,11 @@ def vertex_mask(name: str, count: int) -> NDArray[np.int32]:
     return (np.arange(count) // 3 % len(CLASSES[name])).astype(np.int32)
 
 
-def volume_betas(session: int) -> NDArray[np.int16]:
+def volume_betas(session: int, version: str = BETAS, shape: tuple[int, ...] = SHAPE) -> NDArray[np.int16]:
     """[X, Y, Z, trials] of 300 times the percent signal change, zero outside of the brain."""
-    random = np.random.default_rng([1, session])
-    values = random.normal(100 * session, 300, (*SHAPE, TRIALS)).round().clip(-32_768, 32_767).astype(np.int16)
-    values[~brain()] = 0
+    random = np.random.default_rng([1, session, *(version.encode() if version in OTHERS else [])])
+    values = random.normal(100 * session, 300, (*shape, TRIALS)).round().clip(-32_768, 32_767).astype(np.int16)
+    values[~brain(shape)] = 0
     if session == SESSIONS[1]:
         values[(*SATURATED[0], SATURATED[1])] = 32_767
     return values
@@ -181,9 +192,8 @@ def prepared_betas(side: int) -> NDArray[np.float32]:
     return random.normal(size=(len(SESSIONS) * TRIALS, FSAVERAGE)).astype(np.float32)
 
 
-def write_session(folder: Path, session: int) -> None:
+def write_session(folder: Path, session: int, values: NDArray[np.int16]) -> None:
     """Both formats of a session in the volume."""
-    values = volume_betas(session)
     write_volume(folder / f"betas_session{session:02}.nii.gz", values)
     with h5py.File(folder / f"betas_session{session:02}.hdf5", "w") as file:
         reversed_axes = values.transpose(3, 2, 1, 0)
@@ -203,9 +213,9 @@ def write_surfaces(betas: Path, session: int) -> None:
             file.create_dataset("betas", data=values.T, chunks=(TRIALS, 1))
 
 
-def write_volume(path: Path, values: NDArray[Any]) -> None:
+def write_volume(path: Path, values: NDArray[Any], affine: NDArray[np.float64] = AFFINE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(values, AFFINE), path)  # type: ignore[no-untyped-call]
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)  # type: ignore[no-untyped-call]
 
 
 def write_hemispheres(folder: Path, name: str, sides: list[NDArray[Any]]) -> None:

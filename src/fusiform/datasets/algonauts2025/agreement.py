@@ -1,41 +1,53 @@
-"""Whether responses and films agree: the segments that a subject has no responses to, the lengths of the others."""
+"""Whether responses and films agree: the series that a subject lacks, the lengths of the others."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.algonauts2025.films import film_length, segments_here, video_of
 from fusiform.datasets.algonauts2025.responses import Measured
-from fusiform.datasets.algonauts2025.segments import MISSING
+from fusiform.datasets.algonauts2025.segments import FILMS, MISSING, film_of, names_of
 from fusiform.datasets.roots import is_here
 from fusiform.errors import AlignmentError
 
 __all__ = ["check_lengths", "check_trim", "unanswered", "warn_missing"]
 
 
-def unanswered(folder: Path, films: Sequence[str], measured: Sequence[Measured]) -> list[str]:
-    """Segments of the films that are here as stimuli and were not measured.
+def unanswered(
+    subject: str, films: Sequence[str], measured: Sequence[Measured], others: Iterable[str], folder: Path | None
+) -> list[str]:
+    """Names of the series that a subject lacks, in the order of `FILMS`.
+
+    Known are those that the publisher names as missing, those that others have, and those whose stimuli are here.
 
     Args:
-        folder: the folder `stimuli`.
-        films: of `segments.FILMS`.
-        measured: what there is of one subject.
+        subject: whose `measured` are.
+        films: of `segments.FILMS`, whose series are meant.
+        measured: what there is of the subject.
+        others: names of series that other subjects have.
+        folder: the folder `stimuli`, where there is one.
     """
-    table, there = segments_here(folder), {one.series.segment for one in measured}
-    return [str(segment) for segment in table.index[table["film"].isin(films)] if segment not in there]
+    here = [] if folder is None else [name for segment in segments_here(folder).index for name in names_of(segment)]
+    lacking = {*MISSING.get(subject, ()), *others, *here} - {one.series.name for one in measured}
+    film = {name: str(film_of(name.partition("_run-")[0])) for name in lacking}
+    return sorted((name for name in lacking if film[name] in films), key=lambda name: (FILMS.index(film[name]), name))
 
 
 def warn_missing(subject: str, lacking: Sequence[str]) -> None:
-    """Name the segments that a subject lacks, but for those that the publisher names as missing."""
-    unknown = [segment for segment in lacking if segment not in MISSING.get(subject, ())]
-    if unknown:
-        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+    """Name the series that a subject lacks: as published, or although they were."""
+    published = [name for name in lacking if name in MISSING.get(subject, ())]
+    lost = [name for name in lacking if name not in published]
+    parts = [f"{_listed(published)} (as published)"] if published else []
+    parts += [f"{_listed(lost)} (which others saw, or whose films are here: get its files again)"] if lost else []
+    if parts:
         warnings.warn(
-            f"{subject} has no responses to {len(unknown)} segments that are here as films ({shown}), although they "
-            "were published; they are left out for this subject only",
-            stacklevel=3,
+            f"{subject} has no responses to {' and to '.join(parts)}; left out for this subject only", stacklevel=3
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def check_lengths(folder: Path, subject: str, measured: Sequence[Measured], tolerance: int | None) -> None:

@@ -11,7 +11,7 @@ from fusiform.data.timing import row_times
 from fusiform.datasets.algonauts2025.agreement import check_lengths, check_trim, unanswered, warn_missing
 from fusiform.datasets.algonauts2025.clock import TR
 from fusiform.datasets.algonauts2025.films import Projector, segments_here
-from fusiform.datasets.algonauts2025.responses import TASKS, Measured, read_values, survey
+from fusiform.datasets.algonauts2025.responses import TASKS, Measured, read_values, series_of, survey
 from fusiform.datasets.algonauts2025.schaefer import NETWORKS, parcels
 from fusiform.datasets.algonauts2025.segments import FILMS, MEASURED, film_of, films_of
 from fusiform.datasets.algonauts2025.submission import PHASES, Counts, check, read_counts, write
@@ -31,7 +31,7 @@ class Algonauts2025(Sampled):
     here. Two films of Movie10 were shown twice: `repeat`.
 
     `sub-02` has no responses to `s05e20a`, `sub-05` none to `s04e01a`, `s04e01b` and `s04e13b`. They are left out for
-    that subject only, as is whatever else a file of responses lacks, which a warning then names; see `missing`.
+    that subject only, as is whatever else its files lack and others have; a warning names them, and see `missing`.
 
     The lags by which `pair` gives volumes what the challenge's baseline gives them are `stimulus_window()`.
 
@@ -55,10 +55,11 @@ class Algonauts2025(Sampled):
     name = "algonauts2025"
     card = Card(
         title="Algonauts 2025 (CNeuroMod): four people watch 65 hours of films, 1000 parcels",
-        licence="Algonauts 2025 terms of use (research and education)",
+        licence="Algonauts 2025 terms of use, in its README (non-commercial research and education)",
         cite="Gifford et al. 2025, arXiv 2501.00504; Boyle et al. 2023, CCN; Schaefer et al. 2018, Cerebral Cortex 28",
         bytes=2_700_000_000,  # about, and without the films
-        agreement="https://algonautsproject.com/challenge.html",
+        obtain="datalad install -r -s https://github.com/courtois-neuromod/algonauts_2025.competitors.git "
+        "algonauts2025 && cd algonauts2025 && datalad get fmri stimuli",
     )
     subjects: tuple[str, ...] = ("sub-01", "sub-02", "sub-03", "sub-05")
     parts: tuple[str, ...] = ("films", *TASKS)
@@ -120,7 +121,7 @@ class Algonauts2025(Sampled):
         measured = self._survey(subject, films)
         if (folder := self._stimuli_here()) is not None:
             check_lengths(folder, subject, measured, self.tolerance)
-            warn_missing(subject, unanswered(folder, films, measured))
+        warn_missing(subject, self._unanswered(subject, films, measured))
         space = parcels(self._atlas(subject))
         inside = np.flatnonzero(np.isin(space.column("roi"), networks))
         values = read_values(measured, inside, self.trim)
@@ -131,10 +132,13 @@ class Algonauts2025(Sampled):
         choose("part", part, self.parts)
 
     def missing(self, subject: str) -> list[str]:
-        """Segments that are here as stimuli, that others have responses to, and this subject has not."""
+        """Names of the series that a subject lacks, though others have them or their stimuli are here.
+
+        Such as `"s05e20a"`, or `"life01_run-2"` of the films that were shown twice.
+        """
         choose("subject", subject, self.subjects)
         films = self._films(self.parts[0])
-        return unanswered(self._stimuli_folder(), films, self._survey(subject, films))
+        return self._unanswered(subject, films, self._survey(subject, films))
 
     def withheld(self, subject: str, phase: str | None = None) -> pd.DataFrame:
         """The samples to predict, every volume of every withheld segment: `stimulus`, `subject`, `split`, `time`.
@@ -188,8 +192,13 @@ class Algonauts2025(Sampled):
             return "withheld"
         return "val" if film in self.validation else "test" if film in self.test else "train"
 
+    def _unanswered(self, subject: str, films: Sequence[str], measured: Sequence[Measured]) -> list[str]:
+        folder, tasks = rooted(self.name, self.root, "fmri") / "fmri", _tasks(films)
+        others = [series_of(folder, other, tasks) for other in self.subjects if other != subject]
+        return unanswered(subject, films, measured, set().union(*others), self._stimuli_here())
+
     def _survey(self, subject: str, films: Sequence[str]) -> list[Measured]:
-        tasks = [task for task in TASKS if set(films_of(task)) & set(films)]
+        tasks = _tasks(films)
         if not tasks:
             raise SettingsError(f"no film in use has responses here ({', '.join(self.films)}); give others as `films`")
         folder = rooted(self.name, self.root, "fmri") / "fmri"
@@ -236,6 +245,11 @@ class Algonauts2025(Sampled):
 
 def _table(segment: str, subject: str, split: str, volumes: int) -> pd.DataFrame:
     return pd.DataFrame({"stimulus": segment, "subject": subject, "split": split, "time": row_times(volumes, 1 / TR)})
+
+
+def _tasks(films: Sequence[str]) -> list[str]:
+    """The tasks whose files hold responses to some of the films."""
+    return [task for task in TASKS if set(films_of(task)) & set(films)]
 
 
 def _films(films: object) -> tuple[str, ...]:

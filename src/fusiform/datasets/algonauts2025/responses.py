@@ -1,7 +1,7 @@
 """Responses: the time series of one subject, from the two files of Friends and Movie10."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from fusiform.datasets.base import check_finite, reading
 from fusiform.datasets.roots import require
 from fusiform.errors import LayoutError
 
-__all__ = ["PARCELS", "TASKS", "Measured", "read_values", "survey"]
+__all__ = ["PARCELS", "TASKS", "Measured", "read_values", "series_of", "survey"]
 
 PARCELS = 1000
 TASKS = {"friends": "_desc-s123456", "movie10": ""}  # task -> what its file is called besides
@@ -56,6 +56,17 @@ def _survey(path: Path, task: str) -> list[Measured]:
     if not found:
         raise LayoutError(f"{path} holds no time series; wanted one per segment of {task!r}; get the file again")
     return sorted(found, key=lambda one: (one.series.session, one.series.segment, one.series.repeat))
+
+
+def series_of(folder: Path, subject: str, tasks: Sequence[str]) -> set[str]:
+    """Names of the time series of one subject in the files that are here; arguments as in `survey`."""
+    found: set[str] = set()
+    for task in tasks:
+        with suppress(LayoutError):  # a file that is missing or damaged is told of where that subject is read
+            path = _file(folder, subject, task)
+            with _opened(path) as file:
+                found |= {series.name for series in parse_keys(file.keys(), task, path)}
+    return found
 
 
 def read_values(measured: Sequence[Measured], parcels: NDArray[np.int64], trim: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fusiform.errors import LayoutError
 
-__all__ = ["FILMS", "MEASURED", "MISSING", "Series", "film_of", "films_of", "parse_keys"]
+__all__ = ["FILMS", "MEASURED", "MISSING", "Series", "film_of", "films_of", "names_of", "parse_keys"]
 
 SEASONS = tuple(f"friends-s{season:02}" for season in range(1, 8))
 MOVIE10 = ("bourne", "figures", "life", "wolf")
@@ -44,6 +44,11 @@ class Series(NamedTuple):
     session: int
     repeat: int
 
+    @property
+    def name(self) -> str:
+        """What was shown, and which time where it was shown twice: `s01e02a`, `life01_run-2`."""
+        return self.key.partition("_task-")[2]
+
 
 def film_of(segment: str) -> str | None:
     """The film that a segment is of, one of `FILMS`: `s01e02a` is of `friends-s01`. None where it is no segment."""
@@ -52,6 +57,12 @@ def film_of(segment: str) -> str | None:
         return None
     prefix = {"season": "friends", "movie10": "movie10", "ood": "ood"}[str(found.lastgroup)]
     return f"{prefix}-{found[str(found.lastgroup)]}"
+
+
+def names_of(segment: str) -> list[str]:
+    """The names of the series that there should be of a segment: two where its film was shown twice."""
+    twice = str(film_of(segment)).partition("-")[2] in TWICE
+    return [f"{segment}_run-{run}" for run in (1, 2)] if twice else [segment]
 
 
 def films_of(task: str) -> tuple[str, ...]:

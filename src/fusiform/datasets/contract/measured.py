@@ -2,19 +2,21 @@
 
 import pickle
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.data import Responses, Stimuli
+from fusiform.data import Array, Responses, Stimuli
 from fusiform.datasets.base import Dataset
 from fusiform.datasets.contract.finding import NOBODY, Finding, attempt, refuses, spread_out
 
 __all__ = ["responses_wrong"]
 
 SPLITS = ("train", "val", "test")
+PLACE = ("name", "hemisphere", "vertex", "i", "j", "k")  # columns of a space that tell its targets apart
 BLOCK = 1 << 24  # numbers of responses that are looked at in one go
 
 
@@ -101,21 +103,33 @@ def _repeatable(dataset: Dataset, part: str, subject: str, responses: Responses,
             return "other samples, or another order"
         return "" if np.array_equal(again.values[rows], before, equal_nan=True) else "other values"
 
-    if what := differs(dataset):
+    with _zero(responses.values, rows):
+        changed = differs(dataset)
+    if changed and (what := differs(dataset)):
         yield f"two calls of responses() give {what}; seed what is random, and sort what is listed"
         return
-    if isinstance(responses.values, np.ndarray) and responses.values.flags.writeable:
-        responses.values[rows] = 0
-        changed = differs(dataset)
-        responses.values[rows] = before
-        if changed:
-            yield "changing what responses() handed out changes what it gives next; give a copy"
+    if changed:
+        yield "changing what responses() handed out changes what it gives next; give a copy"
     if what := differs(pickle.loads(pickle.dumps(dataset))):
         yield f"a copy by pickle gives {what}; keep all that matters in its attributes"
 
 
+@contextmanager
+def _zero(values: Array, rows: NDArray[np.int64]) -> Iterator[None]:
+    """Set some rows to zero meanwhile, where that can be done: an array that is handed out once more shows it."""
+    if not isinstance(values, np.ndarray) or not values.flags.writeable:
+        yield
+        return
+    before = values[rows]
+    values[rows] = 0
+    try:
+        yield
+    finally:
+        values[rows] = before
+
+
 def _regions(dataset: Dataset, part: str, subject: str, responses: Responses, most: int | None) -> Iterator[str]:
-    """Whether one region is the columns of all that bear its name."""
+    """Whether one region is the columns of all that bear its name, and maybe of such as are not read by default."""
     yield from refuses(f"rois=[{NOBODY!r}]", "region", lambda: dataset.responses(subject, part=part, rois=[NOBODY]))
     if "roi" not in responses.space.targets:
         return
@@ -125,10 +139,20 @@ def _regions(dataset: Dataset, part: str, subject: str, responses: Responses, mo
         return
     chosen = dataset.responses(subject, part=part, rois=[known[-1]])
     rows, inside = np.array(spread_out(range(len(responses)), most)), np.flatnonzero(roi == known[-1])
+    among = _among(responses.space.targets.iloc[inside], chosen.space.targets)
     if len(chosen) != len(responses) or not set(chosen.space.column("roi")) <= {known[-1]}:
         yield f"rois=[{known[-1]!r}] gives other samples, or targets of other regions; give the columns whose roi it is"
-    elif not _same(np.asarray(chosen.values[rows]), np.asarray(responses.values[rows])[:, inside]):
+    elif not _same(np.asarray(chosen.values[rows])[:, among], np.asarray(responses.values[rows])[:, inside]):
         yield f"rois=[{known[-1]!r}] gives other values than the columns of all responses in {known[-1]!r}; give these"
+
+
+def _among(some: pd.DataFrame, chosen: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of some targets among those chosen: all of these, unless there are more, with places to tell."""
+    place = [name for name in PLACE if name in some]
+    if len(chosen) <= len(some) or not place:
+        return np.arange(len(chosen))
+    found = pd.MultiIndex.from_frame(chosen[place]).get_indexer(pd.MultiIndex.from_frame(some[place]))
+    return np.asarray(found[found >= 0], dtype=np.int64)
 
 
 def _same(found: NDArray[Any], wanted: NDArray[Any]) -> bool:

@@ -1,5 +1,6 @@
 """MindEye2: tars that hold the behaviour of every trial, and all responses of a subject in one HDF5 file."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fusiform.datasets.base import reading
 from fusiform.datasets.mindeye.remote import Folder
 from fusiform.datasets.mindeye.tars import read_array, tar_samples
 from fusiform.datasets.nsd.design import PICTURES, picture_id, picture_number
+from fusiform.datasets.nsd.layout import PLANNED
 from fusiform.errors import LayoutError, MissingDataError
 
 __all__ = ["behaviour", "load_picture", "pictures_file", "read_betas"]
@@ -25,6 +27,7 @@ def behaviour(folder: Folder, subject: str, test: str) -> pd.DataFrame:
     """What each trial showed, in the order of the experiment.
 
     The columns are those of `NSD`: `stimulus`, `session`, `run`, `repeat`, `trial` (the row of the responses), `split`.
+    A warning says where there are fewer tars of training trials than sessions: there is one for each.
 
     Args:
         folder: that holds `wds/`.
@@ -39,11 +42,14 @@ def behaviour(folder: Folder, subject: str, test: str) -> pd.DataFrame:
     for split, where in (("train", "train"), ("test", test)):
         found = [_trials(tar, subject) for tar in folder.shards(f"wds/{subject}/{where}/{{}}.tar")]
         if not found:
+            folder.doubt()
             raise MissingDataError(
                 f"no tar of {subject} was found at {folder.address} (wanted wds/{subject}/{where}/0.tar); give root= "
                 "the folder that holds wds/, or another layout"
             )
         tables += [table.assign(split=split) for table in found]
+        if split == "train":
+            _count(folder, subject, len(found))
     table = pd.concat(tables).sort_values("trial", kind="stable").reset_index(drop=True)
     if table["trial"].duplicated().any():
         twice = int(table["trial"][table["trial"].duplicated()].iloc[0])
@@ -61,10 +67,7 @@ def read_betas(folder: Folder, subject: str, trials: NDArray[np.int64]) -> NDArr
     """
     import h5py
 
-    name = f"betas_all_{subject}_fp32_renorm.hdf5"
-    path = folder.file(name)
-    if path is None:
-        raise MissingDataError(f"{name} was not found at {folder.address}; copy it there")
+    path = folder.require(f"betas_all_{subject}_fp32_renorm.hdf5")
     with reading(path), h5py.File(path) as file:
         stored = file["betas"]
         if stored.ndim != 2 or (len(trials) and trials[-1] >= stored.shape[0]):
@@ -87,10 +90,7 @@ def pictures_file(folder: Folder) -> Path:
     Raises:
         MissingDataError: the file is not here.
     """
-    path = folder.file("coco_images_224_float16.hdf5")
-    if path is None:
-        raise MissingDataError(f"coco_images_224_float16.hdf5 was not found at {folder.address}; copy it there")
-    return path
+    return folder.require("coco_images_224_float16.hdf5")
 
 
 def load_picture(path: Path, id: str) -> Image.Image:
@@ -110,6 +110,18 @@ def load_picture(path: Path, id: str) -> Image.Image:
             )
         pixels = np.asarray(images[picture_number(id)], dtype=np.float32)
     return Image.fromarray(np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _count(folder: Folder, subject: str, found: int) -> None:
+    """Say that sessions are missing, and do not keep in mind that they are."""
+    if found < PLANNED[subject]:
+        folder.doubt()
+        warnings.warn(
+            f"{folder.address} has {found} of {PLANNED[subject]} tars of training trials of {subject}, one for each "
+            f"session, and the others are left out: copy wds/{subject}/train/{found}.tar and what follows it, or run "
+            "it again once the server has them",
+            stacklevel=4,
+        )
 
 
 def _trials(tar: Path, subject: str) -> pd.DataFrame:

@@ -40,9 +40,9 @@ class MindEye(Sampled):
         root: the folder that holds `webdataset_avg_split/`, `webdataset/` or `wds/`, or its http(s) address (default:
             `mindeye/` in the data folders). What comes from an address is kept in `$FUSIFORM_CACHE`.
         subjects: whose files are used (default: all that the layout was published for). From an address, `stimuli()`
-            fetches those of all of them.
+            fetches the packs of those named here, else of those only whose responses were asked for before.
         voxels: `"nsdgeneral"`, or of the packs `"wholebrain_3d"`.
-        test: of `mindeye2`: `"new_test"`, or `"test"`, which lacks the three last sessions.
+        test: of `mindeye2`: `"new_test"` (the default), or `"test"`, which lacks the three last sessions.
         i_have_agreed: you have agreed to the terms of the Natural Scenes Dataset; needed to read from an address.
 
     Raises:
@@ -69,21 +69,23 @@ class MindEye(Sampled):
         root: str | Path | None = None,
         subjects: Sequence[str] | None = None,
         voxels: str = "nsdgeneral",
-        test: str = "new_test",
+        test: str | None = None,
         i_have_agreed: bool = False,
     ) -> None:
         choose("layout", layout, LAYOUTS)
         choose("voxels", voxels, VOXELS)
-        choose("test", test, TESTS)
         if layout == BEHAVIOUR and voxels != VOXELS[0]:
             raise SettingsError(f"layout {layout!r} has the voxels of {VOXELS[0]} only, not {voxels!r}")
+        if layout != BEHAVIOUR and test is not None:
+            raise SettingsError(f"test={test!r} chooses a tar of layout {BEHAVIOUR!r}; leave it out for {layout!r}")
         known = tuple(f"subj{number:02}" for number in range(1, 9)) if layout == BEHAVIOUR else PACKED
         given = (subjects,) if isinstance(subjects, str) else subjects
         self.subjects = known if given is None else tuple(choose("subject", subject, known) for subject in given)
         if not self.subjects:
             raise SettingsError("subjects is empty; name one at least, such as subjects=['subj01']")
-        self.layout, self.root, self.voxels, self.test = layout, root, voxels, test
+        self.layout, self.root, self.voxels, self.test = layout, root, voxels, choose("test", test, TESTS)
         self.i_have_agreed = i_have_agreed
+        self._wanted = () if subjects is None else self.subjects  # whose packs may be fetched for their pictures
 
     def stimuli(self, part: str | None = None) -> Stimuli:
         """The pictures (PIL, RGB): of the packs those that any of the subjects saw, of `mindeye2` all 73,000."""
@@ -104,6 +106,7 @@ class MindEye(Sampled):
         choose("part", part, self.parts)
         choose("subject", subject, self.subjects)
         pick("region", rois, (self.voxels,))
+        self._wanted = tuple(dict.fromkeys([*self._wanted, subject]))
         if self.layout == BEHAVIOUR:
             samples = behaviour(self._folder(), subject, self.test)
             values = read_betas(self._folder(), subject, samples["trial"].to_numpy())
@@ -126,10 +129,10 @@ class MindEye(Sampled):
         return items(self._folder(), self.layout, subject, self.voxels)
 
     def _there(self) -> list[str]:
-        """The subjects of whom there are tars; at an address, all that were asked for."""
+        """The subjects of whom there are tars; at an address, those who were asked for."""
         folder = self._folder()
         if is_remote(folder.address):
-            return list(self.subjects)
+            return self._asked_for(folder.address)
         first = "{0}/train/train_{1}_0.tar"
         there = [subject for subject in self.subjects if folder.file(first.format(self.layout, subject)) is not None]
         if not there:
@@ -139,6 +142,14 @@ class MindEye(Sampled):
                 f"another layout: {', '.join(LAYOUTS)}"
             )
         return there
+
+    def _asked_for(self, address: str) -> list[str]:
+        if not self._wanted:
+            raise SettingsError(
+                f"{address} has packs of {', '.join(self.subjects)}, of some 30 GB each; say whose pictures to fetch, "
+                f"such as subjects=['{self.subjects[0]}'] (--dataset-args subjects=[{self.subjects[0]}])"
+            )
+        return [subject for subject in self.subjects if subject in self._wanted]
 
     def _space(self, shape: tuple[int, ...]) -> Space:
         if len(shape) == 1:

@@ -1,7 +1,7 @@
 """The packs of MindEye: tars whose samples hold a picture and the voxels' responses to it.
 
 `webdataset` (2023, first) has a trial per sample, `webdataset_avg_split` (the release) a picture per sample with its
-repeats, padded to three; `num_uniques` says how many are real.
+repeats, padded to three; `num_uniques`, where there is one, says how many are real.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,6 +68,7 @@ def items(folder: Folder, pack: str, subject: str, voxels: str) -> list[Item]:
         for key, members in tar_samples(tar)
     ]
     if not found:
+        folder.doubt()
         raise MissingDataError(
             f"no tar of {subject} was found at {folder.address} (wanted {pack}/train/train_{subject}_0.tar); give "
             "root= the folder that holds them, or another subject or layout"
@@ -111,14 +112,14 @@ def _samples(found: Sequence[Item], owner: Sequence[int]) -> pd.DataFrame:
 def _rows(item: Item) -> NDArray[np.floating]:
     """[repeats, ...] the real ones: padding repeats a row that is there already, or is zero."""
     array = _stacked(item)
-    if item.repeats is None or len(array) == 1:
+    if len(array) == 1:
         return array
     flat = array.reshape(len(array), -1)
     real = [row for row, one in enumerate(flat) if one.any() and not (flat[:row] == one).all(axis=1).any()]
-    if len(real) < item.repeats:
+    if len(real) < (item.repeats or 1):
+        said = "wanted one at least" if item.repeats is None else f"its num_uniques says {item.repeats}"
         raise LayoutError(
-            f"{item.voxels.name!r} of {item.voxels.tar} holds {len(real)} different repeats; its num_uniques says "
-            f"{item.repeats}; copy the tar again"
+            f"{item.voxels.name!r} of {item.voxels.tar} holds {len(real)} different repeats; {said}; copy the tar again"
         )
     return array[real[: item.repeats]]
 
@@ -209,15 +210,17 @@ def _check_totals(folder: Folder, pack: str, subject: str, found: Sequence[Item]
     """`metadata_subj01.json` says how many samples there are: a tar may be missing at the end."""
     path = folder.file(f"{pack}/metadata_{subject}.json")
     if path is None:
+        folder.doubt()
         return
     with reading(path):
         totals = {name: int(count) for name, count in read_json(path)["totals"].items()}
     counts = {split: sum(item.split == split for item in found) for split in PACKS[pack]}
     for split, wanted in totals.items():
         if counts.get(split, 0) != wanted:
+            folder.doubt()
             raise LayoutError(
                 f"{folder.address} holds {counts.get(split, 0)} {split} samples of {subject}; {path.name} says "
-                f"{wanted}; copy the tars that are missing"
+                f"{wanted}; copy the tars that are missing, or run it again once the server has them"
             )
 
 

@@ -23,6 +23,7 @@ __all__ = ["Member", "read_array", "read_picture", "tar_samples"]
 
 LARGEST = 1 << 26  # bytes of a member; the largest published, a whole volume, has 5.6 MB
 PIXELS = 1 << 24  # of a picture
+BLOCK, PADDING = 512, 1 << 20  # bytes: of a header, and the most that writers put behind the last member
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def tar_samples(path: Path) -> Iterator[tuple[str, Mapping[str, Member]]]:
     """Samples of a tar in its order: key, and suffix -> member (`"sample000000300"`, `"nsdgeneral.npy"`).
 
     Raises:
-        LayoutError: the tar is truncated, or holds what could do harm.
+        LayoutError: the tar is truncated or damaged, or holds what could do harm.
     """
     with reading(path):
         for key, members in groupby(_members(path), key=lambda member: _split(member.name)[0]):
@@ -105,6 +106,21 @@ def _members(path: Path) -> Iterator[Member]:
                 raise LayoutError(f"{path} ends within {info.name!r}; copy it again")
             if info.isfile():
                 yield Member(path, info.name, info.offset_data, info.size)
+        _check_end(tar, path)
+
+
+def _check_end(tar: tarfile.TarFile, path: Path) -> None:
+    """Refuse a tar that does not end in empty blocks.
+
+    `tarfile` takes whatever is no header for the end: also where a copy was cut between two members, or is damaged.
+    """
+    with open(path, "rb") as file:
+        file.seek(tar.offset)
+        rest = file.read(PADDING + 1)
+    if not BLOCK <= len(rest) <= PADDING or rest.strip(b"\0"):
+        found = tar.getnames()
+        last = repr(found[-1]) if found else "its beginning"
+        raise LayoutError(f"{path} is cut short or damaged after {last} (wanted empty blocks there); copy it again")
 
 
 def _check(info: tarfile.TarInfo, path: Path) -> None:

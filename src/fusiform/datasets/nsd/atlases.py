@@ -1,7 +1,7 @@
 """Regions: atlases whose every label has its name, on the voxels of a volume or the vertices of two hemispheres.
 
 A mask holds -1 outside the cortex, 0 where nothing is labelled, and labels from 1 on; a table (`NAME.mgz.ctab`) names
-them. Where it is not at hand, labels have the names of the data manual, and those of further atlases their numbers.
+them. Where it is not at hand, labels have the names in `labels.py`, and those of further atlases their numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,26 +14,11 @@ from numpy.typing import NDArray
 
 from fusiform.datasets.base import check_shape, reading
 from fusiform.datasets.nsd.imaging import opened_image
+from fusiform.datasets.nsd.labels import KNOWN
 from fusiform.errors import LayoutError, SettingsError, UnknownNameError
 from fusiform.registry import did_you_mean
 
-__all__ = ["KNOWN", "Atlas", "inside", "read_atlas", "read_map"]
-
-# names by label, from 1, where the table is not at hand: those of the data manual
-KNOWN = {
-    "nsdgeneral": ("nsdgeneral",),
-    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
-    "prf-eccrois": ("ecc0pt5", "ecc1", "ecc2", "ecc4", "ecc4+"),
-    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
-    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
-    "floc-places": ("OPA", "PPA", "RSC"),
-    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
-    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
-    "Kastner2015": (
-        *("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4", "VO1", "VO2", "PHC1", "PHC2", "TO2", "TO1", "LO2", "LO1"),
-        *("V3B", "V3A", "IPS0", "IPS1", "IPS2", "IPS3", "IPS4", "IPS5", "SPL1", "FEF"),
-    ),
-}
+__all__ = ["Atlas", "inside", "read_atlas", "read_map", "regions_in"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +100,13 @@ def inside(atlases: Mapping[str, Atlas], wanted: Sequence[str]) -> NDArray[np.bo
     return np.asarray(np.logical_or.reduce([_region(atlases, name) for name in wanted]))
 
 
+def regions_in(atlases: Mapping[str, Atlas], name: str, index: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The regions of some targets in one atlas, as `inside` takes them: `V1v`, `Kastner2015:V1v` if there are two."""
+    others = {label for atlas in atlases.values() if atlas.name != name for label in (atlas.name, *_labels(atlas))}
+    found = atlases[name].column(index)
+    return np.array([f"{name}:{label}" if label in others else label for label in found], dtype=object)
+
+
 def _region(atlases: Mapping[str, Atlas], name: str) -> NDArray[np.bool_]:
     if name in atlases:
         return atlases[name].mask()
@@ -126,7 +118,7 @@ def _region(atlases: Mapping[str, Atlas], name: str) -> NDArray[np.bool_]:
         labels = sorted({label for _, label in full.values()})
         raise UnknownNameError(
             f"unknown region {name!r}{did_you_mean(name, [*labels, *atlases])}; there are 'brain', the atlases "
-            f"{', '.join(atlases) or '(none were found)'}, and their labels"
+            f"{', '.join(atlases) or '(none were found)'}, and their labels{_nameless(atlases)}"
         )
     atlas, label = full[found[0]]
     return atlas.mask(label)
@@ -134,6 +126,15 @@ def _region(atlases: Mapping[str, Atlas], name: str) -> NDArray[np.bool_]:
 
 def _labels(atlas: Atlas) -> list[str]:
     return list(dict.fromkeys(known for label, known in atlas.names.items() if label > 0))
+
+
+def _nameless(atlases: Mapping[str, Atlas]) -> str:
+    """What to do about labels that have numbers only."""
+    bare = [name for name, atlas in atlases.items() if all(label.isdecimal() for label in _labels(atlas))]
+    if not bare:
+        return ""
+    tables = ", ".join(f"{name}.mgz.ctab" for name in bare)
+    return f" (numbers in {', '.join(bare)}: copy {tables} to nsddata/freesurfer/SUBJECT/label to have their names)"
 
 
 def _usual_names(name: str, found: Sequence[float]) -> dict[int, str]:

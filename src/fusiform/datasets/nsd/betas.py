@@ -70,7 +70,7 @@ class Counts(NamedTuple):
 
     Args:
         saturated: [V] at the end of the range of int16, whose true size is not known.
-        missing: [V] NaN: places outside of the image in some session.
+        missing: [V] NaN, or zero in all trials of a file of int16: places outside of the image in some session.
     """
 
     saturated: NDArray[np.int64]
@@ -115,15 +115,29 @@ def read_parts(parts: Sequence[Part], places: Sequence[Place], samples: int) -> 
 
 def _fill(values: NDArray[np.float32], blocks: Iterable[Block], rows: NDArray[np.int64]) -> Counts:
     """Put what is wanted of a file where it belongs: `values` [N, V] are those of its place."""
-    counts = Counts(*np.zeros((2, values.shape[1]), np.int64))
+    counts, measured = Counts(*np.zeros((2, values.shape[1]), np.int64)), np.zeros(values.shape[1], dtype=bool)
     for trials, targets, raw in blocks:
+        measured[targets] |= _measured(raw)
         samples = rows[trials]
         kept = samples >= 0
         if not kept.any():
             continue
         part = slice(int(samples[kept][0]), int(samples[kept][-1]) + 1)  # samples follow the order of trials
         _store(raw if kept.all() else raw[kept], targets, values[part], counts)
+    wanted, absent = rows[rows >= 0], np.flatnonzero(~measured)
+    values[wanted[0] : wanted[-1] + 1, absent] = np.nan
+    counts.missing[absent] += len(wanted)
     return counts
+
+
+def _measured(raw: NDArray[Any]) -> NDArray[np.bool_]:
+    """[targets] where some trial is not zero: int16 has no NaN, and is zero throughout where nothing was measured."""
+    if raw.dtype.kind != "i":
+        return np.ones(raw.shape[1], dtype=bool)
+    measured = np.asarray(raw[0] != 0)
+    doubtful = np.flatnonzero(~measured)  # few: only these are read to their end
+    measured[doubtful] = raw[:, doubtful].any(axis=0)
+    return measured
 
 
 def _store(raw: NDArray[Any], targets: slice | NDArray[np.int64], values: NDArray[np.float32], counts: Counts) -> None:

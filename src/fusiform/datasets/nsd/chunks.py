@@ -25,14 +25,13 @@ def read_targets(stored: Any, places: NDArray[np.int64]) -> NDArray[Any]:
         places: [targets, axes] indices of each on the other axes.
     """
     values = np.empty((len(places), stored.shape[0]), dtype=stored.dtype)
-    for row, place in enumerate(places.tolist()):
-        values[row] = _piece(stored, (0, *place))
+    for row, place in zip(values, places.tolist(), strict=True):
+        _read_piece(stored, (0, *place), row)
     return values.T
 
 
-def _piece(stored: Any, offset: tuple[int, ...]) -> NDArray[Any]:
+def _read_piece(stored: Any, offset: tuple[int, ...], row: NDArray[Any]) -> None:
     try:
-        _, content = stored.id.read_direct_chunk(offset)
+        stored.id.read_direct_chunk(offset, out=row)
     except (OSError, RuntimeError, ValueError):  # never written, so it holds the fill value; or the file is damaged
-        return np.asarray(stored[(slice(None), *offset[1:])])
-    return np.frombuffer(content, dtype=stored.dtype)
+        row[:] = stored[(slice(None), *offset[1:])]

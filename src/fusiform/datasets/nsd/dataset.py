@@ -24,6 +24,7 @@ __all__ = ["NSD"]
 SPACES = (*VOLUMES, "fsaverage", "nativesurface")
 ZSCORES = ("session", "session-all", "none")
 PREPARED = "whole-brain"  # the name of the betas of the system of that name
+BETAS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf", PREPARED)
 
 
 class NSD(Sampled):
@@ -33,9 +34,10 @@ class NSD(Sampled):
 
     Responses are single trials in the order of the experiment, in percent signal change before they are standardised.
     Repeats are kept; `Responses.average_repeats()` averages them. The targets have a column for every atlas that is
-    found, with the name of the label or nothing; the published `ncsnr`; `saturated`, how many of the betas read were at
-    the end of the range of int16; and `missing`, how many were NaN. `rois` takes atlases (`"streams"`), labels
-    (`"V1v"`), or both where two atlases have such a label (`"Kastner2015:V1v"`).
+    found, with the name of the label or nothing; `roi`, which repeats that of `streams` or, without it, of the atlas
+    that is read by default; the published `ncsnr`; `saturated`, how many of the betas read were at the end of the range
+    of int16; and `missing`, how many were NaN, or in int16, which has none, zero in all trials of a session. `rois`
+    takes atlases (`"streams"`), labels (`"V1v"`), or both where two atlases have such a label (`"Kastner2015:V1v"`).
 
     Args:
         space: `"func1pt8mm"` or `"func1mm"` (the subject's own volume), `"fsaverage"`, `"nativesurface"`.
@@ -55,7 +57,7 @@ class NSD(Sampled):
         trust_pickle: open `metadata_sub-01.npy`, a pickled file.
 
     Raises:
-        UnknownNameError: no such space, subject, part or region.
+        UnknownNameError: no such space, betas, subject, part or region.
         SettingsError: settings that do not go together.
         MissingDataError: files are not here; the message says which, and where they were looked for.
         LayoutError: files are damaged or not as published.
@@ -75,7 +77,7 @@ class NSD(Sampled):
         self,
         *,
         space: str = "func1pt8mm",
-        betas: str = "betas_fithrf_GLMdenoise_RR",
+        betas: str = BETAS[0],
         region: str | None = None,
         sessions: Sequence[int] | str | None = None,
         split: str | Path | Mapping[str, str] | None = None,
@@ -85,6 +87,7 @@ class NSD(Sampled):
         trust_pickle: bool = False,
     ) -> None:
         choose("space", space, SPACES)
+        choose("betas", betas, BETAS)
         choose("zscore", zscore, ZSCORES)
         if betas == PREPARED and space != "fsaverage":
             raise SettingsError(f"betas {PREPARED!r} lie on fsaverage, not in {space!r}; give space='fsaverage' too")
@@ -117,7 +120,7 @@ class NSD(Sampled):
         read = read_parts(source.parts(samples), source.targets.places(chosen), len(samples))
         self._standardise(read.values, samples)
         _report(read, subject)
-        space = source.targets.space(chosen)
+        space = source.targets.space(chosen, self.region)
         counts = {"saturated": read.saturated, "missing": read.missing}
         space = replace(space, targets=space.targets.assign(**counts))
         return Responses(read.values, samples, space)
@@ -182,7 +185,8 @@ def _report(read: Read, subject: str) -> None:
         )
     if missing:
         warnings.warn(
-            f"{missing} of {read.values.size} betas of {subject} are missing (NaN, in {int((read.missing > 0).sum())} "
-            "targets) and are the mean of their session once standardised; see the column 'missing' of the space",
+            f"{missing} of {read.values.size} betas of {subject} are missing (NaN, or zero throughout a session, in "
+            f"{int((read.missing > 0).sum())} targets) and are the mean of their session once standardised; see the "
+            "column 'missing' of the space",
             stacklevel=3,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusiform.datasets.base import locate
-from fusiform.datasets.nsd.atlases import KNOWN
+from fusiform.datasets.nsd.labels import KNOWN
 from fusiform.errors import LayoutError, MissingDataError, SettingsError
 
 __all__ = ["PLANNED", "SUBJECTS", "VOLUMES", "Layout", "chosen_sessions", "layout"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusiform.data import Space
 from fusiform.datasets.base import reading
-from fusiform.datasets.nsd.atlases import Atlas, inside, read_atlas, read_map
+from fusiform.datasets.nsd.atlases import Atlas, inside, read_atlas, read_map, regions_in
 from fusiform.datasets.nsd.betas import Place
 from fusiform.datasets.nsd.imaging import opened_image
 from fusiform.datasets.nsd.layout import Layout
@@ -22,6 +22,7 @@ __all__ = ["SurfaceTargets", "Targets", "VolumeTargets", "surface_targets", "vol
 
 Index = NDArray[np.int64]
 USUAL = "nsdgeneral"
+STREAMS = "streams"
 EVERYTHING = "brain"
 
 
@@ -58,10 +59,15 @@ class Targets(ABC):
             raise DataError(f"{self.name} has no target in {', '.join(wanted)}; ask for other regions")
         return np.flatnonzero(mask)
 
-    def space(self, chosen: Index) -> Space:
-        """Where some targets live, with a column for every atlas and their ncsnr."""
+    def space(self, chosen: Index, region: str | None) -> Space:
+        """Where some targets live, with a column for every atlas, their `roi` in one of them, and their ncsnr.
+
+        The atlas of `roi` is that of the streams, which every subject has, else that of the `region` of `chosen`.
+        """
         bare = self.bare(chosen)
         columns = {name: atlas.column(chosen) for name, atlas in self.atlases.items()}
+        atlas = STREAMS if STREAMS in self.atlases else region or self.usual()
+        columns |= {"roi": regions_in(self.atlases, atlas, chosen)} if atlas in self.atlases else {}
         snr = {} if self.ncsnr is None else {"ncsnr": self.ncsnr[chosen]}
         return replace(bare, targets=bare.targets.assign(**columns, **snr))
 
