@@ -46,11 +46,7 @@ def check_folder(source: str) -> None:
 
 
 def load_vision(source: str, commit: str | None) -> Any:
-    """The vision part of a network, in evaluation mode and float32.
-
-    Args:
-        source: name on the hub, or a local folder.
-        commit: hash, tag or branch on the hub.
+    """The vision part of a network, in evaluation mode and float32; `source` and `commit` as in `load_whole`.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -75,11 +71,8 @@ def load_vision(source: str, commit: str | None) -> Any:
 def load_language(source: str, commit: str | None) -> Any:
     """The part of a network that reads text, in evaluation mode and in the precision of its checkpoint.
 
-    That is the text part of a network of pictures and words, and the encoder of one that encodes and decodes.
-
-    Args:
-        source: name on the hub, or a local folder.
-        commit: hash, tag or branch on the hub.
+    That is the text part of a network of pictures and words, and the encoder of one that encodes and decodes. `source`
+    and `commit` are as in `load_whole`.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -98,10 +91,7 @@ def load_vision_language(source: str, commit: str | None) -> Any:
     """A network that reads about pictures, in evaluation mode and in the precision of its checkpoint.
 
     It is loaded with its head, because InstructBLIP's weights fit no other class, and given without, where that can be.
-
-    Args:
-        source: name on the hub, or a local folder.
-        commit: hash, tag or branch on the hub.
+    `source` and `commit` are as in `load_whole`.
 
     Raises:
         MissingExtraError: transformers is not installed.

@@ -1,6 +1,6 @@
 """Audio networks of Hugging Face, by name or from a local folder: every layer in one pass over windows of a sound."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.data import Kind, Sound
-from fusiform.data.timing import checked_rate, row_at
+from fusiform.data.timing import row_at
 from fusiform.errors import DataError, SettingsError
-from fusiform.features.hooks import device_of, evaluating
-from fusiform.features.networks.checkpoints import check_folder, revision_of
-from fusiform.features.networks.language_network import choose, in_precision, name_of
+from fusiform.features.networks.language_network import in_precision
 from fusiform.features.networks.media_network import SOUNDS, load_extractor, load_part, model_type_of
-from fusiform.features.networks.towers import Tower, watched
-from fusiform.features.precision import PRECISIONS, Precision
+from fusiform.features.networks.towers import Tower
+from fusiform.features.networks.windowed import Windowed
+from fusiform.features.precision import Precision
 from fusiform.features.time.resampling import Resampled
 from fusiform.features.time.streams import sound_of
-from fusiform.features.time.windows import Piece, Window, Windows, centred_edges, windowed_rows
-from fusiform.features.tokens import Tokens
+from fusiform.features.time.windows import Piece, Window, Windows, centred_edges
 
 __all__ = ["HuggingFaceAudio"]
 
@@ -92,7 +90,7 @@ _FAMILIES = {
 }
 
 
-class HuggingFaceAudio:
+class HuggingFaceAudio(Windowed):
     """An audio network, such as `HuggingFaceAudio("openai/whisper-large-v3")`: it reads the sound of recordings.
 
     Whisper (its encoder), wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, audio-spectrogram transformers. The sound is
@@ -125,11 +123,7 @@ class HuggingFaceAudio:
         precision: Precision = "float32",
         commit: str | None = None,
     ) -> None:
-        check_folder(source)
-        choose("precision", precision, PRECISIONS)
-        self.precision = precision
-        self.source, self.commit, self.name = source, commit, name_of(source)
-        self.rate = checked_rate(rate)
+        super().__init__(source, rate, precision, commit)
         self._given = (window, stride, context)
         if window is not None:
             Windows.of(window, stride, context)  # says at once what cannot be
@@ -157,16 +151,10 @@ class HuggingFaceAudio:
             raise SettingsError(f"got a window of {window} s; {self.name!r} hears {_SHORTEST:g} to {limit:g} s at once")
         return Windows.of(min(_LONGEST, limit) if window is None else window, stride, context)
 
-    @cached_property
-    def revision(self) -> str:
-        """Commit on the hub, or digest of weights and configuration."""
-        return revision_of(self.network, self.source)
-
     @property
     def settings(self) -> Mapping[str, Any]:
         """What else decides the numbers."""
-        windows = {"window": self.windows.length, "stride": self.windows.stride, "context": self.windows.context}
-        return {"rate": self.rate, **windows, "precision": self.precision, "preprocess": _plain(self.extractor)}
+        return {**self._timing, "precision": self.precision, "preprocess": _plain(self.extractor)}
 
     def preprocess(self, samples: NDArray[np.float32]) -> Tensor:
         """The samples of a window at the extractor's rate, [n], to what the network takes."""
@@ -176,28 +164,16 @@ class HuggingFaceAudio:
             ready = ready[torch.from_numpy(found["attention_mask"][0] > 0)]  # half a token at the end is left out
         return ready
 
-    def to(self, device: Any) -> None:
-        """Move the network."""
-        self.network.to(device)
-
-    def get_tokens(self, x: Tensor) -> Tokens:
-        """[B, ...] of `preprocess` -> local tokens [B, C, N] (or [B, C, N, F]) of every layer, in one pass."""
-        x = x.to(device_of(self.network), getattr(torch, self.precision))
-        tower = Tower(self.network.get_submodule(self._family.tower), self._unfolded, unit="block")
-        with evaluating(self.network), watched([tower]) as found:
-            self.network(x)
-        return Tokens(dict(found), {})
-
     def pieces(self, recording: Any, batch_size: int) -> Iterator[Piece]:
         """The windows of a recording; one takes the place of eight pictures in a batch."""
         sound = Resampled(sound_of(recording), self.extractor.sampling_rate)
         if sound.duration < _SHORTEST:
             raise DataError(f"the sound lasts {sound.duration:g} s; wanted {_SHORTEST:g} s at least")
-        windows, at_once = self.windows.plan(sound.duration, self.rate), max(1, batch_size // _PICTURES)
-        for first in range(0, len(windows), at_once):
-            group = windows[first : first + at_once]
-            x = torch.stack([self.preprocess(self._heard(sound, window)) for window in group])
-            yield Piece(x, partial(windowed_rows, windows=group, edges=self._edges))
+        yield from self._pieces(sound.duration, max(1, batch_size // _PICTURES), partial(self._clips, sound))
+
+    def _clips(self, sound: Sound, windows: Sequence[Window]) -> Tensor:
+        """[B, ...]."""
+        return torch.stack([self.preprocess(self._heard(sound, window)) for window in windows])
 
     def _heard(self, sound: Sound, window: Window) -> NDArray[np.float32]:
         """The samples of a window: as many in every window of a sound, wherever it begins between two samples."""
@@ -205,6 +181,10 @@ class HuggingFaceAudio:
         count = int(min(row_at(self.windows.length, rate), row_at(sound.duration, rate)))
         first = int(min(row_at(window.start, rate), row_at(sound.duration, rate) - count))
         return sound.samples(first / rate, (first + count) / rate)
+
+    def _tower(self, x: Tensor) -> Tower:
+        """States for windows [B, ...] to tokens [B, C, N], or [B, C, N, F] where there are bands."""
+        return Tower(self.network.get_submodule(self._family.tower), self._unfolded, unit="block")
 
     def _edges(self, window: Window, count: int) -> NDArray[np.float64]:
         centre, hop = self._family.times(self.network.config, self.extractor)

@@ -11,19 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from fusiform.data import Kind, Video
-from fusiform.data.timing import checked_rate
 from fusiform.errors import SettingsError
-from fusiform.features.hooks import device_of, evaluating
-from fusiform.features.networks.checkpoints import check_folder, revision_of
-from fusiform.features.networks.language_network import choose, in_precision, name_of
+from fusiform.features.networks.language_network import in_precision
 from fusiform.features.networks.media_network import FILMS, load_part, load_video_config, model_type_of
 from fusiform.features.networks.processing import Processing, processing_of
-from fusiform.features.networks.towers import Tower, watched
-from fusiform.features.precision import PRECISIONS, Precision
+from fusiform.features.networks.towers import Tower
+from fusiform.features.networks.windowed import Windowed
+from fusiform.features.precision import Precision
 from fusiform.features.preprocess import describe
 from fusiform.features.time.streams import video_of
-from fusiform.features.time.windows import Piece, Window, Windows, even_edges, windowed_rows
-from fusiform.features.tokens import Tokens
+from fusiform.features.time.windows import Piece, Window, Windows, even_edges
 
 __all__ = ["HuggingFaceVideo"]
 
@@ -33,7 +30,7 @@ _FIXED = ("videomae",)  # networks whose positions allow no other number of fram
 _PART = {"vjepa2": "encoder"}  # the predictor beside it fills in hidden patches, of which there are none
 
 
-class HuggingFaceVideo:
+class HuggingFaceVideo(Windowed):
     """A video network (V-JEPA 2, VideoMAE), such as `HuggingFaceVideo("facebook/vjepa2-vitl-fpc64-256")`.
 
     Layers, all local, [T, C, H, W] for T rows: `embeddings`, `block1` ... `blockN` (what each block gives on, before
@@ -64,11 +61,8 @@ class HuggingFaceVideo:
         precision: Precision = "float32",
         commit: str | None = None,
     ) -> None:
-        check_folder(source)
-        choose("precision", precision, PRECISIONS)
-        self.precision = precision
-        self.source, self.commit, self.name = source, commit, name_of(source)
-        self.rate, self.windows = checked_rate(rate), Windows.of(window, stride, context)
+        super().__init__(source, rate, precision, commit)
+        self.windows = Windows.of(window, stride, context)
         self._given_frames = frames
 
     @cached_property
@@ -102,44 +96,20 @@ class HuggingFaceVideo:
         file = load_video_config(self.source, self.commit)
         return processing_of(file, config.model_type, getattr(config, _SIZE[config.model_type]))
 
-    @cached_property
-    def revision(self) -> str:
-        """Commit on the hub, or digest of weights and configuration."""
-        return revision_of(self.network, self.source)
-
     @property
     def settings(self) -> Mapping[str, Any]:
         """What else decides the numbers."""
-        windows = {"window": self.windows.length, "stride": self.windows.stride, "context": self.windows.context}
         how = {"frames": self.frames, "precision": self.precision, "preprocess": describe(self.processing)}
-        return {"rate": self.rate, **windows, **how}
+        return {**self._timing, **how}
 
     def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         """The frames of a window, [F, H, W, 3], to [F, 3, H', W']."""
         return torch.stack([self.processing(Image.fromarray(frame)) for frame in frames])
 
-    def to(self, device: Any) -> None:
-        """Move the network."""
-        self.network.to(device)
-
-    def get_tokens(self, x: Tensor) -> Tokens:
-        """[B, F, 3, H, W] -> local tokens [B, C, F / tubelet, H', W'] of every layer, in one pass."""
-        x = x.to(device_of(self.network), getattr(torch, self.precision))
-        grid = self._grid(x)
-        with (
-            evaluating(self.network),
-            watched([Tower(self.network, partial(_unfolded, grid=grid), unit="block")]) as found,
-        ):
-            self.network(x)
-        return Tokens(dict(found), {})
-
     def pieces(self, recording: Any, batch_size: int) -> Iterator[Piece]:
         """The windows of a recording, as many at once as have `batch_size` frames, or one."""
-        video, at_once = video_of(recording), max(1, batch_size // self.frames)
-        windows = self.windows.plan(video.duration, self.rate)
-        for first in range(0, len(windows), at_once):
-            group = windows[first : first + at_once]
-            yield Piece(self._clips(video, group), partial(windowed_rows, windows=group, edges=self._edges))
+        video = video_of(recording)
+        yield from self._pieces(video.duration, max(1, batch_size // self.frames), partial(self._clips, video))
 
     def _clips(self, video: Video, windows: Sequence[Window]) -> Tensor:
         """[B, F, 3, H, W]; a frame that several windows share is decoded and made ready once."""
@@ -147,6 +117,10 @@ class HuggingFaceVideo:
         starts = np.array([window.start for window in windows])
         times, place = np.unique((starts[:, None] + places).round(6), return_inverse=True)
         return self.preprocess(video.frames(times))[torch.from_numpy(place.reshape(len(windows), -1))]
+
+    def _tower(self, x: Tensor) -> Tower:
+        """States for windows [B, F, 3, H, W] to tokens [B, C, F / tubelet, H', W']."""
+        return Tower(self.network, partial(_unfolded, grid=self._grid(x)), unit="block")
 
     def _edges(self, window: Window, count: int) -> NDArray[np.float64]:
         return even_edges(window, self.windows.length, count)

@@ -1,7 +1,8 @@
 """The streams of a recording that backbones of time read, as long as the recording lasts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,9 @@ from fusiform.errors import DataError
 
 __all__ = ["sound_of", "video_of"]
 
+_METHODS = {"video": "frames(times)", "sound": "samples(start, stop)"}
 _INSTANT = 1e-6  # seconds before its end at which the last frame of a recording is looked for
+Stream = TypeVar("Stream")
 
 
 def video_of(recording: Any) -> Video:
@@ -22,10 +25,7 @@ def video_of(recording: Any) -> Video:
     Raises:
         DataError: the recording has no video.
     """
-    video = recording.video if isinstance(recording, Recording) else recording
-    if not isinstance(video, Video):
-        raise DataError(_lacking(recording, "video", "frames(times)"))
-    return _FittedVideo(video, recording.duration) if _differs(video, recording) else video
+    return _stream(recording, "video", Video, _FittedVideo)
 
 
 def sound_of(recording: Any) -> Sound:
@@ -34,14 +34,16 @@ def sound_of(recording: Any) -> Sound:
     Raises:
         DataError: the recording has no sound.
     """
-    sound = recording.sound if isinstance(recording, Recording) else recording
-    if not isinstance(sound, Sound):
-        raise DataError(_lacking(recording, "sound", "samples(start, stop)"))
-    return _FittedSound(sound, recording.duration) if _differs(sound, recording) else sound
+    return _stream(recording, "sound", Sound, _FittedSound)
 
 
-def _differs(stream: Video | Sound, recording: Any) -> bool:
-    return isinstance(recording, Recording) and stream.duration != recording.duration
+def _stream(recording: Any, name: str, kind: Any, fitted: Callable[[Stream, float], Stream]) -> Stream:
+    """A stream of a recording, made to last as long as that; what is no recording is the stream itself."""
+    stream = getattr(recording, name) if isinstance(recording, Recording) else recording
+    if not isinstance(stream, kind):
+        raise DataError(_lacking(recording, name))
+    found: Stream = stream
+    return found if stream.duration == recording.duration else fitted(found, recording.duration)
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ class _FittedSound:
         return np.pad(found, (0, max(0, count - len(found))))
 
 
-def _lacking(recording: Any, stream: str, method: str) -> str:
+def _lacking(recording: Any, stream: str) -> str:
     if not isinstance(recording, Recording):
-        return f"a stimulus is a {type(recording).__name__}; wanted a Recording, or something with {method}"
+        return f"a stimulus is a {type(recording).__name__}; wanted a Recording, or something with {_METHODS[stream]}"
     there = {"video": recording.video, "sound": recording.sound, "words": len(recording.words) or None}
     brought = [name for name, value in there.items() if value is not None]
     brought += [f"the track {name!r}" for name in recording.tracks]
