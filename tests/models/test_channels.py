@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fusiform.errors import DataError, UnknownNameError
+from fusiform.models import channels
 from fusiform.models.channels import channel_maps, principal_channels
 from fusiform.models.neural import NeuralEncoder
 
@@ -67,3 +68,39 @@ def test_a_layer_that_is_not_read_is_named(fitted):
     model, X = fitted
     with pytest.raises(UnknownNameError, match=r"'hihg'.*did you mean 'high'"):
         channel_maps(model, X, "hihg", np.zeros((4, 3)))
+
+
+class Stored:
+    """What an array on disk has; it notes how many numbers are read together."""
+
+    def __init__(self, values):
+        self.values, self.chunks, self.read = values, (1,), []
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __getitem__(self, rows):
+        self.read.append(self.values[rows].size)
+        return self.values[rows]
+
+
+def test_a_part_of_one_layer_is_read_at_a_time(fitted, monkeypatch):
+    model, X = fitted
+    mixtures = np.random.default_rng(1).normal(size=(4, 3))
+    whole = channel_maps(model, X, "low", mixtures)
+    monkeypatch.setattr(channels, "BLOCK", 500)
+    on_disk = {name: Stored(array) for name, array in X.items()}
+    np.testing.assert_allclose(channel_maps(model, on_disk, "low", mixtures), whole, rtol=1e-5, atol=1e-6)
+    assert max(on_disk["low"].read) <= 500
+    assert sum(on_disk["low"].read) == X["low"].size  # each row once
+    assert not any(one.read for name, one in on_disk.items() if name != "low")
+    monkeypatch.setattr(channels, "BLOCK", 1)  # a row is the least
+    np.testing.assert_allclose(channel_maps(model, on_disk, "high", mixtures), channel_maps(model, X, "high", mixtures))
+    assert channel_maps(model, {name: array[:0] for name, array in X.items()}, "low", mixtures).shape == (0, 4, 6, 3)
+
+
+def test_halves_are_mixed_as_well(fitted):
+    model, X = fitted
+    halves = {name: array.astype(np.float16) for name, array in X.items()}
+    mixtures = np.eye(4)[:, :2]
+    found = channel_maps(model, halves, "high", mixtures)
+    np.testing.assert_allclose(found, channel_maps(model, X, "high", mixtures), atol=2e-2)
+    assert found.dtype == np.float32

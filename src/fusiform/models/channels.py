@@ -7,16 +7,16 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from fusiform.errors import DataError, UnknownNameError
-from fusiform.models.encoding import split_tokens
 from fusiform.models.subjects import check_layers, read_views, token_shapes
 from fusiform.registry import unknown
 
 __all__ = ["channel_maps", "principal_channels"]
+
+BLOCK = 1 << 22  # numbers of tokens that are mixed together
 
 
 def principal_channels(weights: ArrayLike, count: int = 3) -> NDArray[np.float64]:
@@ -51,6 +51,9 @@ def principal_channels(weights: ArrayLike, count: int = 3) -> NDArray[np.float64
 def channel_maps(model: Any, X: Any, layer: str, mixtures: NDArray[np.floating]) -> NDArray[np.float32]:
     """Mixtures of channels at every place of a layer's grid, behind the bottleneck.
 
+    Only this layer is read, and a part of the stimuli at a time: beside the result, memory holds no more for many than
+    for few.
+
     Args:
         model: a fitted `NeuralEncoder` with the net `"selector"`.
         X: features of N stimuli, as in its `fit`.
@@ -65,16 +68,24 @@ def channel_maps(model: Any, X: Any, layer: str, mixtures: NDArray[np.floating])
         DataError: layers or shapes differ from those of the fit.
     """
     check_is_fitted(model, "net_")
-    layers, device = list(model.net_.layers), next(model.net_.parameters()).device
+    layers = list(model.net_.layers)
     if layer not in layers:
         raise UnknownNameError(unknown("layer", layer, layers))
     views = read_views(X)
     check_layers(token_shapes(views), model.shapes_)
-    grids = [model.shapes_[name].grid for name in layers]
-    arrays = {name: view[:] for name, view in views.items()}
-    with torch.no_grad():
-        tokens = model.net_.tokens(*split_tokens(arrays, layers, device))  # [K, N, D]
-    place = layers.index(layer)
-    start, size = sum(map(math.prod, grids[:place])), math.prod(grids[place])  # the product over no axis is 1
-    cells = tokens[start : start + size].double().cpu().numpy() @ mixtures  # [cells, N, C]
-    return np.asarray(np.moveaxis(cells, 0, 1).reshape(cells.shape[1], *grids[place], -1), dtype=np.float32)
+    view, (mean, weight) = views[layer], _readout(model.net_.bottlenecks[layers.index(layer)], mixtures)
+    found = np.empty((view.shape[0], *view.shape[2:], weight.shape[1]), dtype=np.float32)
+    step = max(1, BLOCK // math.prod(view.shape[1:]))
+    for start in range(0, len(found), step):
+        tokens = np.moveaxis(view[start : start + step], 1, -1)  # [n, *grid, channels of the layer]
+        found[start : start + step] = (tokens - mean) @ weight
+    return found
+
+
+def _readout(bottleneck: Any, mixtures: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is taken from a layer's own channels, [C'], and their weights in each mixture behind the bottleneck."""
+    units = bottleneck.local_units
+    mean, scale, weight = (
+        part.detach().double().cpu().numpy() for part in (units.mean, units.scale, bottleneck.local.weight)
+    )
+    return mean, (weight / scale).T @ mixtures
