@@ -623,3 +623,15 @@ def test_a_fit_at_given_alphas_goes_on_where_it_stopped(rng, tmp_path, monkeypat
     assert not list((tmp_path / "fit").glob(".manifest*"))
     for found in (model, Ridge.load(tmp_path / "fit")):
         np.testing.assert_allclose(found.predict(X), SlowRidge(alphas).fit(X, Y).predict(X))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"), [("float32", "or dtype='float64'"), ("float64", "give a larger tolerance$")]
+)
+def test_a_tolerance_that_no_search_can_keep_is_told(rng, dtype, said):
+    X, Y = problem(rng, 40, 6)
+    least = 1e-6 if dtype == "float32" else 2e-15
+    RidgeCV(ALPHAS, dtype=dtype, tolerance=least).fit(X, Y)
+    with pytest.warns(UserWarning, match=f"tolerance is .* in {dtype} err by about .*{said}") as warned:
+        RidgeCV(ALPHAS, dtype=dtype, tolerance=least / 3).fit(X, Y)
+    assert warned[0].filename == __file__

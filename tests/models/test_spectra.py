@@ -4,7 +4,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusiform.models.spectra import filter_basis, filters, pieced_basis, resolved, spectrum
+from fusiform.errors import DataError
+from fusiform.models.ridge import RidgeCV
+from fusiform.models.spectra import (
+    filter_basis,
+    filters,
+    floor,
+    lowest,
+    pieced_basis,
+    resolved,
+    shares,
+    spectrum,
+)
 
 GRIDS = {
     "narrow": np.logspace(1, 4, 60),
@@ -125,3 +136,70 @@ def test_rounding_of_zero_is_no_direction():
     kept = resolved(values, vectors)
     assert (kept[:, :5] == 0).all()
     np.testing.assert_array_equal(kept[:, 5:], vectors[:, 5:])
+
+
+def failing(*args):
+    raise torch.linalg.LinAlgError("did not converge")
+
+
+@pytest.fixture
+def no_eigh(monkeypatch):
+    """A torch that decomposes no Gram matrix; stacks of small matrices it does."""
+    eigh = torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda gram: failing() if gram.ndim == 2 else eigh(gram))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_where_eigh_fails_in_float64_too_another_algorithm_takes_over(rng, no_eigh, dtype, scale):
+    half = torch.tensor(rng.standard_normal((5, 8)), dtype=dtype) * scale
+    gram = half.T @ half  # of rank 5
+    known = np.linalg.eigvalsh(gram.double().numpy())
+    values, vectors = spectrum(gram)
+    assert values.dtype == vectors.dtype == dtype
+    close = (1e-5 if dtype == torch.float32 else 1e-12) * scale**2 * 20
+    np.testing.assert_allclose(values.double(), known, atol=close)
+    assert (values.diff() >= 0).all()
+    np.testing.assert_allclose((vectors * values) @ vectors.T, gram, atol=close)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(8), atol=1e-5)
+
+
+def test_a_gram_matrix_that_nothing_decomposes_is_told_in_a_sentence(no_eigh, monkeypatch):
+    monkeypatch.setattr(torch.linalg, "svd", failing)
+    with pytest.raises(DataError, match=r"the 4 x 4 Gram matrix .* standardise the features"):
+        spectrum(torch.eye(4))
+
+
+def test_a_fit_outlives_eigh(rng, request):
+    X, Y = rng.standard_normal((40, 6)), rng.standard_normal((40, 3))
+    known = RidgeCV([0.1, 10.0]).fit(X, Y)
+    request.getfixturevalue("no_eigh")
+    found = RidgeCV([0.1, 10.0]).fit(X, Y)
+    np.testing.assert_allclose(found.cv_scores_, known.cv_scores_)
+    np.testing.assert_allclose(found.predict(X), known.predict(X))
+
+
+def test_what_each_alpha_may_err_can_be_given():
+    values, alphas = SPECTRA["power law"], GRIDS["narrow"]
+    reach, allowed = np.sqrt(values), np.geomspace(1, 1e-4, 60)
+    found = filter_basis(values, reach, alphas, 1e-2, allowed)
+    error = np.linalg.norm((found.mix @ found.basis - filters(values, alphas)) * reach, axis=1)
+    assert (error <= 1e-2 * allowed).all()
+    loose = filter_basis(values, reach, alphas, 1e-2, np.ones(60))
+    assert loose.rank < found.rank
+    size = np.linalg.norm(filters(values, alphas) * reach, axis=1)
+    np.testing.assert_allclose(shares(values, reach, alphas), size / size.max())
+
+
+def test_a_grid_that_needs_all_its_filters_is_plain():
+    values = SPECTRA["power law"]
+    for make in (filter_basis, pieced_basis):
+        assert not make(values, np.sqrt(values), GRIDS["narrow"], 1e-2).plain
+        assert make(values, np.sqrt(values), GRIDS["few"], 1e-12).plain
+
+
+def test_the_least_eigenvalue_that_is_not_zero():
+    values = torch.tensor([0.0, 1e-17, 0.5, 2.0], dtype=torch.float64)
+    assert 1e-17 < floor(values) < 1e-14
+    assert lowest(values) == 0.5
+    assert lowest(torch.zeros(3)) == 0.0

@@ -1,16 +1,18 @@
 """Ridge at alphas that are given."""
 
+from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.errors import SettingsError
-from fusiform.models.design import make_design
+from fusiform.models.design import Frame, make_design
 from fusiform.models.fitting import run_fixed, whole_spectrum
 from fusiform.models.inputs import check_weight, data_key, find_frame, fingerprint, job_of, result_arrays
-from fusiform.models.planner import make_plan
+from fusiform.models.planner import Plan, make_plan
+from fusiform.models.precision import all_digits
 from fusiform.models.results import Results
 from fusiform.models.shells import RidgeShell
 
@@ -68,16 +70,32 @@ class Ridge(RidgeShell):
         alphas = _per_target(self.alpha, responses.shape[1])
         weight = check_weight(sample_weight, features.shape[0])
         frame = find_frame(self.device, self.dtype, features)
-        job = job_of(self, features, responses, frame, 1, [])
-        self.plan_ = make_plan(job, frame, 1, self.memory_limit)
+        self.plan_ = self._plan(features, responses, frame)
         given = fingerprint(alphas) if np.ndim(self.alpha) else float(alphas[0])  # written after every batch: short
         key = {"model": "Ridge", "data": data_key(self, features, responses, weight), "alpha": given}
         results = Results.open(result_arrays(self.plan_, frame), self.folder, key)
-        design = make_design(features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame)
-        for _ in run_fixed(design, whole_spectrum(design), alphas, responses, self.plan_, results):
-            pass
+        with all_digits():
+            design = make_design(
+                features, weight, centred=self.fit_intercept, dual=self.plan_.form == "dual", frame=frame
+            )
+            whole = whole_spectrum(design, float(alphas.min()), level=3)
+            for _ in run_fixed(design, whole, alphas, responses, self.plan_, results):
+                pass
         self._finish(design, results)
         return self
+
+    def explain(self, X: ArrayLike, y: ArrayLike) -> Plan:
+        """The plan of `fit` with these data; `print` it. Nothing is computed.
+
+        Raises:
+            SettingsError: it would not fit in memory; the message says what would.
+        """
+        features, responses = copy(self)._read(X, y)  # a fitted model stays as it is
+        _per_target(self.alpha, responses.shape[1])
+        return self._plan(features, responses, find_frame(self.device, self.dtype, features))
+
+    def _plan(self, features: Any, responses: Any, frame: Frame) -> Plan:
+        return make_plan(job_of(self, features, responses, frame, 1, []), frame, 1, self.memory_limit)
 
 
 def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:

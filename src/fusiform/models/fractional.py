@@ -6,7 +6,7 @@ alpha is found in each fold, and held-out predictions come from the same few bas
 Shapes: V targets, A fractions, Q eigenvalues.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from fusiform.errors import SettingsError
 from fusiform.models.decompose import decompose
 from fusiform.models.design import Design, Targets, to_numpy
-from fusiform.models.fitting import Spectrum
+from fusiform.models.fitting import Spectrum, make_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold, Scoring, Search, scores
 from fusiform.models.solvers import fold_of
@@ -72,8 +72,10 @@ class FractionFold:
         """Held-out score of every fraction, [V, A]."""
         mean = self.fold.mean(targets)
         covariates = self.fold.covariates(design, targets, mean, total, left_out)
+        fine = covariates.dtype == self.whole.vectors.dtype
+        exact = covariates if fine else self.fold.exact_covariates(design, targets)
         fractions = torch.as_tensor(self.fractions, device=total.device).expand(len(total), -1)
-        alphas = alphas_of_fractions(fractions, covariates, self.whole)  # [V, A]
+        alphas = alphas_of_fractions(fractions, exact, self.whole)  # [V, A]
         projection = torch.as_tensor(self.fold.basis.projection, device=total.device)
         mix = _filters(self.whole.values, alphas) @ projection  # [V, A, R]
         return scores(self.fold.products(design, targets, mean, covariates), mix, scoring)
@@ -92,9 +94,7 @@ class Fractions:
     def _search(self, design: Design, split: Split, tolerance: float) -> FractionFold:
         training = decompose(design, split, 0.0, precise=True)
         fold = fold_of(design, training, _grid(to_numpy(training.values)), tolerance)
-        return FractionFold(
-            fold, Spectrum(training.values, training.vectors.to(design.root.dtype), design.dual), self.values
-        )
+        return FractionFold(fold, make_spectrum(design, training.values, training.vectors, 0.0), self.values)
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """Not in closed form: each target has alphas of its own, and with them leverages."""
@@ -102,10 +102,10 @@ class Fractions:
             "cv='loo' has a closed form for alphas only; give alphas=, or a number of folds with fracs="
         )
 
-    def alphas(self, best: Tensor, total: Tensor, spectrum: Spectrum) -> Tensor:
+    def alphas(self, best: Tensor, total: Callable[[], Tensor], spectrum: Spectrum) -> Tensor:
         """Each target's alpha, [V]."""
         chosen = torch.as_tensor(self.values, device=best.device)[best]
-        return alphas_of_fractions(chosen[:, None], total, spectrum)[:, 0]
+        return alphas_of_fractions(chosen[:, None], total(), spectrum)[:, 0]
 
 
 def alphas_of_fractions(fractions: Tensor, covariates: Tensor, whole: Spectrum) -> Tensor:

@@ -14,10 +14,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from fusiform.models.design import Design, Targets
+from fusiform.models.design import Design, Targets, blocks
 from fusiform.models.spectra import FilterBasis
 
-__all__ = ["Fold", "LeaveOneOut", "Scoring", "Search", "fold_scores", "scores"]
+__all__ = ["Fold", "Scoring", "Search", "accuracy", "correlation", "exact_product", "fold_scores", "scores"]
 
 Scoring = Literal["mse", "r2", "pearson"]
 LANES = 8  # numbers that a processor multiplies at once: small matrices of a multiple of it are fast
@@ -136,47 +136,11 @@ class Fold:
         inside = targets.rows[:, self.train] @ design.rows[self.train] if left_out is None else total - left_out
         return inside.addr_(mean, self.level, alpha=-1) if design.centred else inside
 
-
-@dataclass(frozen=True)
-class LeaveOneOut:
-    """Every sample held out alone, in closed form: its residual over one minus its leverage.
-
-    Args:
-        operator: [R * N, Q], the basis of fitted values.
-        stretch: [A, N] 1 / (1 - leverage).
-        basis: of filters.
-        precise: it was decomposed in float64.
-    """
-
-    operator: Tensor
-    stretch: Tensor
-    basis: FilterBasis
-    precise: bool = True
-    left: None = None
-
-    def only(self, place: int) -> "LeaveOneOut":
-        """The same with one alpha of the grid."""
-        return replace(self, stretch=self.stretch[[place]], basis=self.basis.only(place))
-
-    def left_out(self, targets: Targets) -> None:
-        """Nothing: it needs the total only."""
-
-    def curves(
-        self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
-    ) -> Tensor:
-        """Score of every alpha, [V, A], over all samples at once (a sample alone has no r2)."""
-        mix = torch.as_tensor(self.basis.mix).to(total)
-        step = max(1, 2**24 // self.stretch.numel())
-        edges = range(0, len(total), step)
-        parts = [self._part(design, targets.rows[i : i + step], total[i : i + step], mix, scoring) for i in edges]
-        return torch.cat(parts)
-
-    def _part(self, design: Design, rows: Tensor, total: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
-        fitted = (total @ self.operator.T).view(len(rows), self.basis.rank, -1)
-        error = (rows[:, None] - mix @ fitted) * self.stretch  # [V, A, N]
-        pred = torch.cat([rows[:, None] - error, rows[:, None], design.root.expand_as(rows)[:, None]], dim=1)
-        every = torch.eye(len(mix), device=rows.device, dtype=torch.float64)
-        return scores(torch.bmm(pred, pred.mT).double(), every, scoring)
+    def exact_covariates(self, design: Design, targets: Targets) -> Tensor:
+        """The same in the primal, [V, P] in float64."""
+        mean, root = targets.rows.double() @ self.share.double(), design.root[self.train].double()
+        rows = torch.addr(targets.rows[:, self.train].double(), mean, root, alpha=-1)
+        return exact_product(rows, design.rows[self.train])
 
 
 def fold_scores(
@@ -219,16 +183,40 @@ def scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
     """
     inner, cross, level = products[:, :-2, :-2], mix @ products[:, :-2, -2:-1], mix @ products[:, :-2, -1:]
     power, cross, level = _quadratic(inner, mix), cross[..., 0], level[..., 0]  # [V, A]
-    own, size = products[:, -2, -2, None], products[:, -1, -1, None]
-    error = (power - 2 * cross + own).clamp(min=0)
+    own, true, size = (products[:, i, j, None] for i, j in ((-2, -2), (-2, -1), (-1, -1)))
+    if scoring == "pearson":
+        return correlation(power, cross, level, own, true, size)
+    return accuracy((power - 2 * cross + own).clamp(min=0), own, true, size, scoring)
+
+
+def accuracy(error: Tensor, own: Tensor, true: Tensor, size: Tensor, scoring: Scoring) -> Tensor:
+    """Negated mean squared error or R2, [V, A].
+
+    Args:
+        error: [V, A] sum of squared errors.
+        own: [V, 1] product of the target with itself.
+        true: [V, 1] that of target and root.
+        size: [V, 1] or a number, that of the root with itself.
+        scoring: which score.
+    """
     if scoring == "mse":
         return -error / size
-    mean = products[:, -2, -1, None] / size
-    spread = own - mean.square() * size
-    if scoring == "r2":
-        return _ratio(spread - error, spread, own)
-    varied = (power - level.square() / size).clamp(min=0)
-    return _ratio(cross - level * mean, (varied * spread).sqrt(), (power * own).sqrt())
+    spread = own - true.square() / size
+    return _ratio(spread - error, spread, own)
+
+
+def correlation(power: Tensor, cross: Tensor, level: Tensor, own: Tensor, true: Tensor, size: Tensor) -> Tensor:
+    """Pearson's r, [V, A], from products [V, A] of predictions with themselves, target and root; else as `accuracy`."""
+    varied, spread = (power - level.square() / size).clamp(min=0), (own - true.square() / size).clamp(min=0)
+    return _ratio(cross - level * true / size, (varied * spread).sqrt(), (power * own).sqrt())
+
+
+def exact_product(rows: Tensor, features: Tensor) -> Tensor:
+    """Targets [V, n] times features [n, P] in float64, [V, P], a block of samples at a time."""
+    found = rows.new_zeros(len(rows), features.shape[1], dtype=torch.float64)
+    for part in blocks(*features.shape):
+        found.addmm_(rows[:, part].double(), features[part].double())
+    return found
 
 
 def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ __all__ = [
     "check_amounts",
     "check_folds",
     "check_scoring",
+    "check_tolerance",
     "check_weight",
     "data_key",
     "find_frame",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+ROUNDINGS = 8  # of a number, that a prediction takes
 
 
 def is_lazy(values: Any) -> bool:
@@ -82,6 +84,18 @@ def check_amounts(**amounts: Any) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
             raise SettingsError(f"{name} is {value!r}; wanted a number above zero")
+
+
+def check_tolerance(tolerance: float, frame: Frame) -> None:
+    """Warn of a tolerance that no search in that precision can keep."""
+    rounding = ROUNDINGS * torch.finfo(frame.dtype).eps
+    if tolerance < rounding:
+        more = " or dtype='float64'" if frame.dtype == torch.float32 else ""
+        warnings.warn(
+            f"tolerance is {tolerance:g}, but held-out predictions in {str(frame.dtype)[6:]} err by about "
+            f"{rounding:.0e}; give a larger tolerance{more}",
+            stacklevel=3,
+        )
 
 
 def check_weight(weight: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
@@ -158,8 +172,15 @@ def data_key(model: Any, features: Any, responses: Any, weight: NDArray[Any] | N
     }
 
 
-def warn_missing(missing: NDArray[np.bool_]) -> None:
-    """Say which targets could not be fitted, [V] true where one holds a NaN.
+def warn_missing(
+    missing: NDArray[np.bool_], done: str = "were not fitted; their predictions are NaN", level: int = 4
+) -> None:
+    """Say how many targets could not be fitted, [V] true where one holds a NaN.
+
+    Args:
+        missing: [V].
+        done: with them.
+        level: of the caller's caller who is told, as in `warnings.warn`.
 
     Raises:
         DataError: all of them.
@@ -168,7 +189,7 @@ def warn_missing(missing: NDArray[np.bool_]) -> None:
     if count == len(missing):
         raise DataError(f"y holds NaN in every target ({count}); drop the samples or targets with missing responses")
     if count:
-        warnings.warn(f"{count} targets hold NaN and were not fitted; their predictions are NaN", stacklevel=4)
+        warnings.warn(f"{count} targets hold NaN and {done}", stacklevel=level)
 
 
 def check_scoring(scoring: str, folds: Sequence[Split] | None) -> None:

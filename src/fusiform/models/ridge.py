@@ -1,6 +1,7 @@
 """Ridge regression as scikit-learn estimators: thin shells over `solvers` and `fitting`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ from fusiform.models.inputs import (
     check_alphas,
     check_folds,
     check_scoring,
+    check_tolerance,
     check_weight,
     data_key,
     find_frame,
@@ -29,6 +31,7 @@ from fusiform.models.inputs import (
     shown,
 )
 from fusiform.models.planner import Plan, expected_rank, make_plan
+from fusiform.models.precision import all_digits
 from fusiform.models.results import Results
 from fusiform.models.shared import SEARCH, best_of_all, curves_of, only
 from fusiform.models.shells import RidgeShell
@@ -129,13 +132,16 @@ class RidgeCV(RidgeShell):
         folds = self._splits(features.shape[0], groups)
         check_folds(folds, weight)
         frame = find_frame(self.device, self.dtype, features)
+        check_tolerance(self.tolerance, frame)
         self.plan_ = self._plan(features, responses, folds, frame)
         shapes = result_arrays(self.plan_, frame, len(folds or [0]))
         key = self._key(features, responses, weight, folds)
         dual = self.plan_.form == "dual"
-        design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
         solve = self._solve if self.alpha_per_target else self._solve_shared
-        self._finish(design, solve(design, responses, folds, shapes, key))
+        with all_digits():
+            design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
+            results = solve(design, responses, folds, shapes, key)
+        self._finish(design, results)
         return self
 
     def _solve(
@@ -143,10 +149,7 @@ class RidgeCV(RidgeShell):
     ) -> Results:
         """Each target at its own best."""
         results = Results.open(shapes, self.folder, key)
-        penalties, whole = self._penalties(design), whole_spectrum(design)
-        self._values_ = penalties.values
-        searches = self._searches(penalties, design, folds, responses)
-        self.plan_ = self.plan_.done(searches)
+        penalties, whole, searches = self._prepared(design, responses, folds)
         self._run(design, whole, searches, penalties, responses, results)
         return results
 
@@ -157,16 +160,27 @@ class RidgeCV(RidgeShell):
         curves = {"curves": shapes.pop("curves")}
         results = Results.open(shapes, self.folder, key)  # first: it refuses the folder of another fit
         found = Results.open(curves, None if self.folder is None else Path(self.folder) / SEARCH, key)
-        penalties, whole = self._penalties(design), whole_spectrum(design)
-        self._values_ = penalties.values
-        searches = self._searches(penalties, design, folds, responses)
-        self.plan_ = self.plan_.done(searches)
+        penalties, whole, searches = self._prepared(design, responses, folds)
         self._show(curves_of(design, searches, responses, self.scoring, self.plan_, found), responses, found)
         place = best_of_all(found.arrays["curves"])
         searches = [search.only(place) for search in searches]
         self._run(design, whole, searches, only(penalties, place), responses, results)
         results.arrays |= found.arrays
         return results
+
+    def _prepared(
+        self, design: Design, responses: Any, folds: list[Split] | None
+    ) -> tuple[Penalties, Spectrum, Sequence[Search]]:
+        """The grid in absolute terms, what weights are solved with down to its smallest alpha, and what scores it."""
+        penalties = self._penalties(design)
+        self._values_ = penalties.values
+        whole = whole_spectrum(design, 0.0 if self.fracs is not None else float(penalties.values.min()))
+        if folds is None:
+            searches: Sequence[Search] = [penalties.leave_one_out(design, self.tolerance)]
+        else:
+            searches = penalties.searches(design, folds, self.tolerance, responses.shape[1])
+        self.plan_ = self.plan_.done(searches)
+        return penalties, whole, searches
 
     def _run(
         self,
@@ -180,18 +194,12 @@ class RidgeCV(RidgeShell):
         batches = run(design, whole, searches, penalties, responses, self.scoring, self.plan_, results)
         self._show(batches, responses, results)
 
-    def _show(self, batches: Iterator[int], responses: Any, results: Results) -> None:
+    def _show(self, batches: Generator[int, None, None], responses: Any, results: Results) -> None:
         """Run through the batches, with a bar."""
         left = responses.shape[1] - results.done
-        for _ in shown(((count, None) for count in batches), left, self.progress, "target"):
-            pass
-
-    def _searches(
-        self, penalties: Penalties, design: Design, folds: list[Split] | None, responses: Any
-    ) -> Sequence[Search]:
-        if folds is None:
-            return [penalties.leave_one_out(design, self.tolerance)]
-        return penalties.searches(design, folds, self.tolerance, responses.shape[1])
+        with closing(batches):  # at once, so that what waits to be written is, also where this is stopped
+            for _ in shown(((count, None) for count in batches), left, self.progress, "target"):
+                pass
 
     def explain(self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None) -> Plan:
         """The plan of `fit` with these data; `print` it. Nothing is computed.

@@ -1,14 +1,14 @@
 """One alpha, or one fraction, for all targets: the one whose held-out score has the best mean over them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusiform.errors import DataError
-from fusiform.models.design import Design, blocks, make_targets
-from fusiform.models.fitting import Alphas, Penalties
+from fusiform.models.design import Design, make_targets
+from fusiform.models.fitting import Alphas, Penalties, batches
 from fusiform.models.fractional import Fractions
 from fusiform.models.heldout import Scoring, Search, fold_scores
 from fusiform.models.planner import Plan
@@ -21,15 +21,13 @@ SEARCH = "search"  # the folder, inside that of the fit, where the curves of all
 
 def curves_of(
     design: Design, searches: Sequence[Search], Y: Any, scoring: Scoring, plan: Plan, results: Results
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Fill `curves` [V, A] from the first unfinished target on; yields how many targets each batch had."""
-    start = results.done
-    for part in blocks(Y.shape[1] - start, 1, plan.batch):
-        raw = np.asarray(Y[:, start + part.start : start + part.stop])
+    for raw in batches(Y, results.done, plan.batch):
         targets = make_targets(raw, design)
         curves = fold_scores(searches, design, targets, scoring)[0].mean(0)
         curves[~targets.valid] = np.nan
-        results.write(start + part.stop, {"curves": curves.cpu().numpy()})
+        results.write(results.done + raw.shape[1], {"curves": curves.cpu().numpy()})
         yield raw.shape[1]
 
 

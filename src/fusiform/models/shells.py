@@ -1,6 +1,5 @@
 """What the ridge estimators share: reading inputs, checking settings, predicting, saving and loading."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,11 +15,14 @@ from fusiform.files import write_json
 from fusiform.models.design import Design, Scratch, blocks, to_tensor
 from fusiform.models.inputs import check_amounts, is_lazy, warn_missing
 from fusiform.models.planner import Plan
+from fusiform.models.precision import all_digits
 from fusiform.models.results import MODEL, Results, plain_settings, plan_of, plan_state, read_state, save_arrays
+from fusiform.models.solvers import onto_features
 
 __all__ = ["RidgeShell"]
 
-TOGETHER = 1 << 22  # numbers predicted from at a time: in the dual each such block reads all training features
+TOGETHER = 1 << 22  # numbers predicted from at a time
+DUAL_TOGETHER = 1 << 26  # in the dual, where each block of rows reads all training features
 
 
 class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,7 +40,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     def coef_(self) -> NDArray[Any]:
         """Weights on the features, [V, P] ([P] if y was [N]); in the dual form they are made when asked for."""
         check_is_fitted(self, "results_")
-        coef = np.concatenate(list(self._coef_parts()))
+        coef = self._coef()
         return np.asarray(coef[0] if self.single_ else coef)
 
     @property
@@ -55,13 +57,29 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         arrays = self.results_.arrays
         if "coef" not in arrays and "dual_coef" not in arrays:
             raise SettingsError("the weights were not kept, so nothing can be predicted; fit with keep_weights=True")
-        kernel = self.design_ is not None
-        parts = [
-            self._kernel(features[rows]) if kernel else self._centred(features[rows])
-            for rows in blocks(features.shape[0], features.shape[1], TOGETHER)
-        ]
-        pred = np.concatenate(parts) @ arrays["dual_coef" if kernel else "coef"].T + arrays["mean"]
+        make, name, together = self._centred, "coef", TOGETHER
+        if self.design_ is not None:
+            make, name, together = self._kernel, "dual_coef", DUAL_TOGETHER
+        pred = np.empty((features.shape[0], len(arrays["mean"])), np.result_type(arrays[name], arrays["mean"]))
+        for rows in blocks(features.shape[0], features.shape[1], together):
+            np.matmul(make(features[rows]), arrays[name].T, out=pred[rows])
+            pred[rows] += arrays["mean"]
         return np.asarray(pred[:, 0] if self.single_ else pred)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Mean R2 over the targets that were fitted and have no NaN now; says how many were left out.
+
+        Raises:
+            DataError: the shape of y is not that of the prediction, or no target is left.
+        """
+        from sklearn.metrics import r2_score
+
+        true, pred = (part.reshape(len(part), -1) for part in (np.asarray(y), self.predict(X)))
+        if true.shape != pred.shape:
+            raise DataError(f"y has the shape {true.shape}; wanted that of the prediction, {pred.shape}")
+        missing = np.isnan(true).any(0) | np.isnan(pred).any(0)
+        warn_missing(missing, "were left out of the score", level=3)
+        return float(r2_score(true[:, ~missing], pred[:, ~missing], sample_weight=sample_weight))
 
     def save(self, folder: Path | str) -> None:
         """Save what was found to a folder, from which `load` makes the model again.
@@ -72,7 +90,7 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         check_is_fitted(self, "results_")
         arrays = dict(self.results_.arrays)
         if arrays.pop("dual_coef", None) is not None:
-            arrays["coef"] = np.concatenate(list(self._coef_parts()))
+            arrays["coef"] = self._coef()
         save_arrays(folder, arrays, self.results_.key or {}, self._saved())
 
     @classmethod
@@ -109,17 +127,18 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         }
         return {**shared, **self._state()}
 
-    def _coef_parts(self) -> Iterator[NDArray[Any]]:
-        """Weights on the features, in blocks of targets."""
+    def _coef(self) -> NDArray[Any]:
+        """Weights on the features, [V, P]."""
         arrays = self.results_.arrays
         if "coef" in arrays:
-            yield arrays["coef"]
-        elif self.design_ is None:
+            return np.array(arrays["coef"])
+        if self.design_ is None:
             raise SettingsError("the weights were not kept; fit with keep_weights=True to have them")
-        else:
-            dual = torch.as_tensor(arrays["dual_coef"], device=self.design_.root.device)
-            for part in blocks(len(dual), self.n_features_in_, TOGETHER):
-                yield self.design_.on_features(dual[part]).cpu().numpy()
+        dual = arrays["dual_coef"]
+        coef = np.empty((len(dual), self.n_features_in_), dual.dtype)
+        with all_digits():
+            onto_features(self.design_, torch.as_tensor(dual, device=self.design_.root.device), coef)
+        return coef
 
     def _centred(self, X: NDArray[Any]) -> NDArray[Any]:
         return (np.asarray(X) - self.features_mean_).astype(self.results_.arrays["coef"].dtype, copy=False)
@@ -132,7 +151,8 @@ class RidgeShell(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         for part in blocks(X.shape[1], len(design.root)):
             new = to_tensor(X[:, part] - self.features_mean_[part]).to(design.root)
             new = new if design.scale is None else new * design.scale[part].to(new)
-            kernel += new @ design.columns(part).T
+            with all_digits():
+                kernel += new @ design.columns(part).T
         return np.asarray(kernel.cpu().numpy())
 
     def _features(self, X: Any, *, reset: bool) -> Any:

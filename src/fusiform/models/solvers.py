@@ -5,6 +5,7 @@ Shapes: N samples (n in training, M held out), P features, V targets, A alphas, 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.models.decompose import Training, decompose, level
-from fusiform.models.design import Design, to_numpy
+from fusiform.models.design import BLOCK, Design, blocks, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.heldout import Fold, LeaveOneOut
-from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis, resolved, spectrum
+from fusiform.models.heldout import Fold
+from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis
 
-__all__ = ["fold_of", "make_fold", "make_folds", "make_leave_one_out", "ridge_weights", "rotates", "scaled"]
+__all__ = ["fold_of", "make_fold", "make_folds", "onto_features", "ridge_weights", "rotates", "scaled"]
 
 
 def make_fold(
@@ -95,32 +96,33 @@ def rotates(single: float, each: float, held: int, size: int, targets: int | Non
     return size + held * each < held * single * (1 + once)
 
 
-def make_leave_one_out(design: Design, alphas: NDArray[np.float64], tolerance: float) -> LeaveOneOut:
-    """Decompose the whole Gram matrix, once for all samples, alphas and targets.
+def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor, least: float) -> Tensor:
+    """Ridge weights [V, Q] of every target at its own alpha.
 
-    The weighed leverage of sample i is sum_q u_iq^2 s_q / (s_q + alpha), plus its share of the weights with an
-    intercept; its left-out residual is the fitted one over one minus that (Allen 1974, Technometrics 16).
+    Args:
+        covariates: [V, Q], in whose precision it is done.
+        values: [Q] eigenvalues.
+        vectors: [Q, Q].
+        alphas: [V], not negative.
+        least: up to this sum of eigenvalue and alpha a direction has no weights.
     """
-    values, vectors = spectrum(design.gram)
-    vectors = resolved(values, vectors)
-    held = design.gram if design.dual else design.rows.double()
-    rotated = held @ vectors  # [N, Q]; u sqrt(s), or u s
-    power = rotated.square() if not design.dual else vectors.square() * values
-    grid = torch.as_tensor(alphas, device=values.device)[:, None]
-    share = design.root.double().square() / design.root.double().square().sum()
-    leverage = (1 / (values + grid)) @ power.T + (share if design.centred else 0.0)  # [A, N]
-    reach = rotated.norm(dim=0) * (1 if design.dual else values.sqrt())
-    stretch = 1 / (1 - leverage).clamp(min=1e-12)
-    basis = filter_basis(to_numpy(values), to_numpy(reach), alphas, tolerance / float(stretch.max()))
-    return LeaveOneOut(_operator(basis, rotated.to(design.root.dtype), vectors), stretch.to(design.root.dtype), basis)
+    total = values.to(covariates) + alphas[:, None].to(covariates)
+    filters = torch.where(total <= least, 0.0, 1 / total)
+    vectors = vectors.to(covariates)
+    return (covariates @ vectors * filters) @ vectors.T
 
 
-def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: Tensor) -> Tensor:
-    """Ridge weights [V, Q] of every target at its own alpha [V], from covariates [V, Q] and a spectrum."""
-    alphas = alphas[:, None].to(values)
-    total = values + alphas
-    null = (alphas == 0) & (total <= len(values) * torch.finfo(values.dtype).eps * values.max())
-    return (covariates @ vectors * torch.where(null, 0.0, 1 / total)) @ vectors.T
+def onto_features(design: Design, weights: Tensor, found: NDArray[Any]) -> None:
+    """Write weights [V, Q] as weights on the features of the source to `found` [V, P].
+
+    In the dual all features are read, a block of columns at a time.
+    """
+    if not design.dual:
+        found[:] = design.on_features(weights).cpu().numpy()
+        return
+    for part in blocks(len(design.mean), len(design.root), BLOCK):
+        carried = weights @ design.columns(part)
+        found[:, part] = (carried if design.scale is None else carried * design.scale[part].to(carried)).cpu().numpy()
 
 
 def scaled(design: Design, scale: Tensor, gram: Tensor) -> Design:

@@ -15,7 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["FilterBasis", "filter_basis", "filters", "pieced_basis", "resolved", "spectrum"]
+from fusiform.errors import DataError
+
+__all__ = [
+    "FilterBasis",
+    "filter_basis",
+    "filters",
+    "floor",
+    "lowest",
+    "pieced_basis",
+    "resolved",
+    "shares",
+    "spectrum",
+]
 
 PIECES = 5  # most equal stretches that a spectrum is cut into
 STEPS, LEAST = 20, 32  # most steps between which it may be cut, and fewest eigenvalues of a step
@@ -51,6 +63,11 @@ class FilterBasis:
         """Number of basis filters, R."""
         return len(self.basis)
 
+    @property
+    def plain(self) -> bool:
+        """Whether every alpha has a filter of its own on every eigenvalue, so that nothing is saved or lost."""
+        return self.load >= int(self.mix.shape[0]) * int(self.basis.shape[1])
+
     def only(self, place: int) -> "FilterBasis":
         """The same basis for one alpha of the grid."""
         return replace(self, mix=self.mix[[place]])
@@ -59,15 +76,30 @@ class FilterBasis:
 def spectrum(gram: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues [Q], ascending and none below zero, and eigenvectors [Q, Q] (columns) of a Gram matrix [Q, Q].
 
-    A float32 decomposition that fails to converge is done again in float64.
+    A float32 decomposition that fails to converge is done again in float64, one in float64 by another algorithm.
+
+    Raises:
+        DataError: that fails, too.
     """
     try:
         values, vectors = torch.linalg.eigh(gram)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        if gram.dtype == torch.float64:
-            raise
-        values, vectors = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
+        again = _by_svd if gram.dtype == torch.float64 else spectrum
+        values, vectors = (part.to(gram) for part in again(gram.double()))
     return values.clamp(min=0), vectors
+
+
+def _by_svd(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by a singular value decomposition on the CPU: what is on the left of it are the eigenvectors."""
+    scale = gram.diagonal().max()
+    try:
+        vectors, values, _ = torch.linalg.svd((gram / scale).cpu())
+    except torch.linalg.LinAlgError as reason:  # type: ignore[attr-defined]
+        raise DataError(
+            f"the {len(gram)} x {len(gram)} Gram matrix of the features could not be decomposed, neither by eigh nor "
+            "by SVD; standardise the features, and drop those that hardly vary or repeat others"
+        ) from reason
+    return values.flip(0) * scale.cpu(), vectors.flip(1)
 
 
 def resolved(values: Tensor, vectors: Tensor) -> Tensor:
@@ -75,7 +107,18 @@ def resolved(values: Tensor, vectors: Tensor) -> Tensor:
 
     No weights lie there, and a small alpha would magnify whatever else falls on them by 1 / alpha.
     """
-    return vectors * (values > len(values) * torch.finfo(torch.float64).eps * values[-1])
+    return vectors * (values > floor(values))
+
+
+def floor(values: Tensor) -> float:
+    """Up to here eigenvalues [Q], ascending, are zero but for rounding in float64."""
+    return len(values) * torch.finfo(torch.float64).eps * float(values[-1])
+
+
+def lowest(values: Tensor) -> float:
+    """The least of the eigenvalues [Q], ascending, that are not zero; zero where all are."""
+    kept = values[values > floor(values)]
+    return float(kept[0]) if len(kept) else 0.0
 
 
 def filters(values: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,7 +135,11 @@ def filters(values: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray
 
 
 def filter_basis(
-    values: NDArray[np.float64], reach: NDArray[np.float64], alphas: NDArray[np.float64], tolerance: float
+    values: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+    tolerance: float,
+    allowed: NDArray[np.float64] | None = None,
 ) -> FilterBasis:
     """The fewest basis filters that serve all alphas within a tolerance.
 
@@ -107,8 +154,9 @@ def filter_basis(
         reach: [Q] norm of what a unit coefficient on each eigenvector of a unit target predicts.
         alphas: [A].
         tolerance: largest error allowed, in units of a target's norm.
+        allowed: [A] factors on the tolerance; None: as above, each alpha's share of the largest prediction.
     """
-    return _pieced(*_wanted(values, reach, alphas), tolerance, [0, len(values)])
+    return _pieced(*_wanted(values, reach, alphas, allowed), tolerance, [0, len(values)])
 
 
 def pieced_basis(
@@ -149,14 +197,24 @@ def _cost(sums: Tensor, steps: NDArray[np.int64], cuts: list[int], tolerance: fl
     return float(np.dot(ranks, np.diff(steps[cuts])) + GRAM_COST * (sum(ranks) + 2) ** 2)
 
 
+def shares(values: NDArray[np.float64], reach: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much each alpha can predict, as a share of what the one that predicts most can, [A]; as in `filter_basis`."""
+    return _wanted(values, reach, alphas)[2][:, 0]
+
+
 def _wanted(
-    values: NDArray[np.float64], reach: NDArray[np.float64], alphas: NDArray[np.float64]
+    values: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+    allowed: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Filters weighted by their reach over each alpha's share [A, Q], those weights [Q], and the shares [A, 1]."""
+    """Filters weighted by their reach over what is allowed [A, Q], those weights [Q], and what is allowed [A, 1]."""
     weight = np.maximum(reach, 1e-8 * reach.max(initial=0.0) + np.finfo(np.float32).tiny)
     wanted = filters(values, alphas) * np.where(reach > 0, weight, 0.0)
-    share = np.linalg.norm(wanted, axis=1, keepdims=True)
-    share = np.maximum(share / (share.max() or 1.0), np.finfo(np.float32).tiny)
+    if allowed is None:
+        sizes = np.linalg.norm(wanted, axis=1)
+        allowed = sizes / (sizes.max() or 1.0)
+    share = np.maximum(allowed, np.finfo(np.float32).tiny)[:, None]
     return wanted / share, weight, share
 
 
