@@ -1,6 +1,8 @@
 """What a plug-in author is told."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,56 @@ def test_a_pass_that_learns_is_noticed() -> None:
 
     with pytest.raises(DataError, match="a pass changes its weights or buffers"):
         check_backbone(as_backbone(Learning(), name="learning", preprocess=Picture(9)))
+
+
+class Forgetful:
+    """Prepares pictures, and remembers what it works on where every thread finds it."""
+
+    def __call__(self, stimulus: Any) -> Tensor:
+        self.stimulus = stimulus
+        time.sleep(0.01)  # as for reading a file: other threads go on meanwhile
+        return Picture(6, normalise="none")(self.stimulus)
+
+
+class Borrowed:
+    """Reads and prepares with one thing that only one thread may have, as some tokenizers are."""
+
+    name, kind, settings = "borrowed", "text", {"length": 3}
+
+    def __init__(self) -> None:
+        self.taken = False
+
+    @contextmanager
+    def tokenizer(self) -> Iterator[None]:
+        if self.taken:
+            raise RuntimeError("Already borrowed")
+        self.taken = True
+        time.sleep(0.01)
+        yield
+        self.taken = False
+
+    def preprocess(self, stimulus: str) -> Tensor:
+        with self.tokenizer():
+            return torch.tensor([float(ord(letter)) for letter in stimulus[:3]])
+
+    def get_tokens(self, x: Tensor) -> Tokens:
+        with self.tokenizer():
+            return Tokens({}, {"letters": x})
+
+
+def test_what_bears_one_thread_alone_is_noticed() -> None:
+    forgetful: Any = Pixels(6)
+    forgetful.preprocess = Forgetful()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that all goes well but for the other threads
+    try:
+        with pytest.raises(DataError, match=r"contract: \(1\) stimuli that other threads make ready, .* other numbers"):
+            check_backbone(forgetful)
+        with pytest.raises(DataError, match=r"\(1\) where other threads make stimuli ready.*Already borrowed"):
+            check_backbone(Borrowed())
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_needs_stimuli_where_it_cannot_make_them() -> None:

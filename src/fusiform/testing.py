@@ -1,6 +1,7 @@
 """Checks for plug-in authors: the same that fusiform's own parts go through."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,7 @@ from fusiform.features.tokens import Backbone
 
 __all__ = ["check_backbone", "check_dataset"]
 
-_SAMPLES = 5
+_SAMPLES, _THREADS = 5, 4
 _TOLERANCE = 1e-3  # of the norm: float32 noise of deep networks stays below, a wrong row does not
 
 
@@ -30,7 +31,8 @@ def check_backbone(backbone: Any, stimuli: Stimuli | None = None) -> None:
     """Check that a backbone keeps its contract; put this into the tests of a plug-in.
 
     Its names and kinds are known, its tokens have the right shapes and are finite, its layers are the same in every
-    batch, and its numbers depend neither on the batch size, nor on the order, nor on what it saw before.
+    batch, and its numbers depend neither on the batch size, nor on the order, nor on what it saw before, nor on which
+    threads make stimuli ready.
 
     Args:
         backbone: to be checked, as handed to `extract`.
@@ -120,9 +122,38 @@ def _behaviour(backbone: Backbone, stimuli: Stimuli) -> list[str]:
             "the order of stimuli changes their numbers": _turned(one_by_one.block(ids[::-1])),
         }
     except Exception as reason:  # whatever a plug-in raises is what its author must hear
-        return [str(reason) if isinstance(reason, FusiformError) else f"it raises {type(reason).__name__}: {reason}"]
+        return [_said(reason)]
     complaints = [f"{sentence} ({place})" for sentence, other in others.items() if (place := _difference(first, other))]
-    return complaints + ["a pass changes its weights or buffers"] * (weights_digest(backbone) != before)
+    complaints += ["a pass changes its weights or buffers"] * (weights_digest(backbone) != before)
+    return complaints or _threading(first, together)  # beside other faults it would say nothing new
+
+
+class _BesideGpu(Forward):
+    """What comes next is made ready in other threads while the network runs."""
+
+    @property
+    def works_ahead(self) -> bool:
+        return True
+
+
+def _threading(first: Block, forward: Forward) -> list[str]:
+    """What is wrong when several threads make stimuli ready, and take turns as often as they can."""
+    threads, seconds = torch.get_num_threads(), sys.getswitchinterval()
+    torch.set_num_threads(_THREADS)
+    sys.setswitchinterval(1e-6)
+    beside = _BesideGpu(forward.loader, None, forward.reduction, forward.precision, 2, forward.device)
+    try:
+        place = _difference(first, beside.block(forward.stimuli.ids))
+    except Exception as reason:
+        return [f"where other threads make stimuli ready, as beside a GPU: {_said(reason)}"]
+    finally:
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(seconds)
+    return [f"stimuli that other threads make ready, as beside a GPU, have other numbers ({place})"] if place else []
+
+
+def _said(reason: Exception) -> str:
+    return str(reason) if isinstance(reason, FusiformError) else f"it raises {type(reason).__name__}: {reason}"
 
 
 def _turned(block: Block) -> Block:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fusiform.data import Recording, Stimuli, Track
+from fusiform.features import filling
+from fusiform.features.preprocess import Picture
+from fusiform.features.store import FeatureStore
+from fusiform.features.tokens import Backbone, as_backbone
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported anywhere: no test asks a network
 
@@ -88,3 +93,21 @@ def small_net() -> SmallNet:
 @pytest.fixture
 def published() -> Published:
     return Published()
+
+
+@pytest.fixture
+def backbone(published: Published) -> Backbone:
+    """Published code, of which 12 x 12 pixels are seen."""
+    return as_backbone(published, name="mine", preprocess=Picture(12, normalise="none"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    """An empty store."""
+    return FeatureStore(tmp_path / "store")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of four stimuli, so that few stimuli make several."""
+    monkeypatch.setattr(filling, "_BLOCK_STIMULI", 4)

@@ -18,16 +18,10 @@ from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
 from fusiform.features.forward import Forward
-from fusiform.features.preprocess import Picture
 from fusiform.features.time.windows import Piece
-from fusiform.features.tokens import Backbone, Tokens, as_backbone
+from fusiform.features.tokens import Backbone, Tokens
 
 Pictures = Callable[[int], Stimuli]
-
-
-@pytest.fixture
-def backbone(published: Any) -> Backbone:
-    return as_backbone(published, name="mine", preprocess=Picture(12, normalise="none"))
 
 
 def same(left: Features, right: Features, atol: float = 1e-6) -> None:
@@ -231,7 +225,7 @@ class TestThreads:
     ) -> None:
         calls = [(pictures(7), backbone), (stories, Words(2.0, None)), (stories, Cut())]
         wanted = [extract(stimuli, one, batch_size=2) for stimuli, one in calls]
-        monkeypatch.setattr(Forward, "_works_ahead", True)
+        monkeypatch.setattr(Forward, "works_ahead", True)
         for (stimuli, one), features in zip(calls, wanted, strict=True):
             same(extract(stimuli, one, batch_size=2), features)
         with pytest.raises(DataError, match="torn"):

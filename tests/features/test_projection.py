@@ -1,7 +1,6 @@
 """Random projections and principal components against scikit-learn, and as reductions of an extraction."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,31 +11,16 @@ from sklearn.random_projection import SparseRandomProjection
 
 from fusiform.data import Features, Stimuli
 from fusiform.errors import DataError, SettingsError, StoreError
-from fusiform.features import filling, projection
+from fusiform.features import projection
 from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
-from fusiform.features.preprocess import Picture
 from fusiform.features.projection import RandomProjection, fit_components
 from fusiform.features.store import FeatureStore
-from fusiform.features.tokens import Backbone, as_backbone
+from fusiform.features.tokens import Backbone
 
 Pictures = Callable[[int], Stimuli]
-
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "_BLOCK_STIMULI", 4)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "store")
-
-
-@pytest.fixture
-def backbone(published: Any) -> Backbone:
-    return as_backbone(published, name="mine", preprocess=Picture(12, normalise="none"))
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def split(stimuli: Stimuli, train: int) -> Stimuli:

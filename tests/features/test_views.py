@@ -10,7 +10,6 @@ from PIL import Image
 
 from fusiform.data import Features, Responses, Space, Stimuli
 from fusiform.errors import AlignmentError, SettingsError
-from fusiform.features import filling
 from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
 from fusiform.features.extract import extract
@@ -20,11 +19,7 @@ from fusiform.pairs import pair
 
 Pictures = Callable[[int], Stimuli]
 WIDTH, HEIGHT = 120, 80
-
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "_BLOCK_STIMULI", 4)
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def coordinates() -> Image.Image:

@@ -126,7 +126,7 @@ class Forward:
         company = crew() if self.backbone.kind == "image" else nullcontext()
         with company as threads:
             load = partial(self.loader, each=threads.map if threads else map)
-            with closing(ahead(load, groups) if self._works_ahead else (load(ids) for ids in groups)) as batches:
+            with closing(ahead(load, groups) if self.works_ahead else (load(ids) for ids in groups)) as batches:
                 yield batches
 
     @property
@@ -135,8 +135,8 @@ class Forward:
         return hasattr(self.backbone, "pieces")
 
     @property
-    def _works_ahead(self) -> bool:
-        """Whether there is anything to gain: see `threads`."""
+    def works_ahead(self) -> bool:
+        """Whether what comes next is made ready in other threads while the network runs: see `threads`."""
         return self.device.type != "cpu"
 
     def _at_once(self, batch: Batch, rows: Rows) -> Batch:
@@ -149,7 +149,7 @@ class Forward:
         """Send a recording through the network, cut by the backbone itself, and add its rows, [T, ...]."""
         before, [id] = len(rows), batch.ids
         cut = self.loader.pieces(id, self.batch_size)
-        pieces = made_ahead(cut) if self._works_ahead else cut
+        pieces = made_ahead(cut) if self.works_ahead else cut
         while True:
             try:
                 piece = next(pieces, None)

@@ -57,7 +57,10 @@ class Backbone(Protocol):
     kind: Kind
 
     def preprocess(self, stimulus: Any) -> Tensor:
-        """One stimulus, as loaded, to one item of a batch. Of pictures, several threads may ask at once."""
+        """One stimulus, as loaded, to one item of a batch.
+
+        Of pictures, several threads may ask at once; of anything, another thread than that in which the network runs.
+        """
 
     def get_tokens(self, x: Tensor) -> Tokens:
         """A batch [B, ...] to its tokens, every layer in one pass."""

@@ -1,7 +1,6 @@
 """Features of pictures and of episodes, such as an extraction gives them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ import pytest
 from fusiform.data import Features
 from fusiform.features.blocks import Block, features_of
 from fusiform.features.exchange.episodes import RATE
-from fusiform.features.store import FeatureStore
 
 EPISODES = ("bourne01", "chaplin1", "s01e02a", "s06e11b")
 
@@ -51,8 +49,3 @@ def made() -> dict[str, Callable[..., Features]]:
 @pytest.fixture
 def same() -> Callable[[Features, Features], None]:
     return check_same
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "store")

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from fusiform.data import Stimuli
 from fusiform.errors import DataError, MissingExtraError, SettingsError, StoreError
-from fusiform.features import filling
 from fusiform.features.baselines.audio import Tracks
 from fusiform.features.baselines.image import Pixels
 from fusiform.features.baselines.language import Words
@@ -36,21 +35,7 @@ from fusiform.features.store import Entry, FeatureStore, blockfiles, digest_of, 
 from fusiform.features.tokens import Backbone, Tokens, as_backbone, hook_layers
 
 Pictures = Callable[[int], Stimuli]
-
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "_BLOCK_STIMULI", 4)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "store")
-
-
-@pytest.fixture
-def backbone(published: Any) -> Backbone:
-    return as_backbone(published, name="mine", preprocess=Picture(12, normalise="none"))
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def only(store: FeatureStore) -> Entry:
@@ -314,7 +299,7 @@ class TestResuming:
 
         monkeypatch.setattr(Entry, "write", watched)
         for ahead in (False, True):  # as on a CPU, and as on a GPU
-            monkeypatch.setattr(Forward, "_works_ahead", ahead)
+            monkeypatch.setattr(Forward, "works_ahead", ahead)
             kept.clear()
             Never.seen = -1  # the first picture is seen once more, to be compared
             extract(pictures(10), Never(4 + ahead), store, batch_size=3)

@@ -65,7 +65,7 @@ class TestPieces:
     def test_the_next_is_made_in_a_thread_where_the_network_leaves_the_processor_free(
         self, ahead: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Forward, "_works_ahead", ahead)  # as on a GPU
+        monkeypatch.setattr(Forward, "works_ahead", ahead)  # as on a GPU
         backbone = Seconds()
         extract(stories(a=7.0), backbone)
         assert [number for number, _ in backbone.made] == [0, 3, 6]
