@@ -14,6 +14,7 @@ from layouts import fmriprep as layout
 from fusiform.data import Responses
 from fusiform.datasets.folder import Folder
 from fusiform.datasets.folder.fmriprep import entities
+from fusiform.datasets.folder.shown import stimulus_ids
 from fusiform.datasets.folder.trials import clean, nuisance, single_trials, volumes_shown, window_means
 from fusiform.errors import FusiformError, LayoutError
 from fusiform.scores import pearson
@@ -90,6 +91,46 @@ def test_cleaning_is_ordinary_least_squares() -> None:
     np.testing.assert_array_equal(constant, 0)
 
 
+class TestDependentRegressors:
+    """A confound that is constant in a run, or that repeats another or a drift, takes nothing more away."""
+
+    times = np.arange(60) * 2.0
+    events = pd.DataFrame({"onset": [10.0, 41.0, 75.0], "duration": 1.0})
+
+    def designs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Three confounds and the drifts, and the same with such confounds before and after them."""
+        confounds = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+        plain = nuisance(self.times, confounds, 0.02)
+        confounds.insert(0, "constant", 0.1)
+        more = {"twice": 2 * confounds["a"] - 1, "cosine00": np.round(plain[:, 3], 10)}  # as fMRIPrep writes it
+        return plain, nuisance(self.times, confounds.assign(**more), 0.02)
+
+    def test_cleaning(self) -> None:
+        values = np.random.default_rng(1).normal(size=(60, 4)) + 100
+        plain, dependent = self.designs()
+        expected = values - plain @ np.linalg.lstsq(plain, values, rcond=None)[0]
+        np.testing.assert_allclose(clean(values, dependent, zscore=False), expected, atol=1e-7)
+
+    @pytest.mark.parametrize("method", ["lsa", "lss"])
+    def test_betas(self, method: str) -> None:
+        values = np.random.default_rng(1).normal(size=(60, 4)) + 100
+        plain, dependent = self.designs()
+        expected = single_trials(values, self.times, self.events, plain, method)
+        found = single_trials(values, self.times, self.events, dependent, method)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+    def test_betas_are_ordinary_least_squares(self) -> None:
+        from nilearn.glm.first_level.hemodynamic_models import compute_regressor
+
+        values, (plain, dependent) = np.random.default_rng(1).normal(size=(60, 4)), self.designs()
+        shapes = [compute_regressor(np.array([[onset], [1.0], [1.0]]), "spm", self.times)[0] for onset in (10, 41, 75)]
+        design = np.hstack([*shapes, plain])
+        expected = np.linalg.lstsq(design, values, rcond=None)[0][:3]
+        np.testing.assert_allclose(
+            single_trials(values, self.times, self.events, dependent, "lsa"), expected, atol=1e-6
+        )
+
+
 def test_windows_are_means_of_volumes() -> None:
     times, values = np.arange(10) * 1.5, np.arange(10.0)[:, None]
     assert window_means(values, times, np.array([0.0, 3.0]), (3.0, 6.0)).ravel().tolist() == [2.5, 4.5]
@@ -164,7 +205,7 @@ class TestSeries:
 def test_blocks_of_targets_change_nothing(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("lss", "window"):
         whole = np.asarray(read(scans, method=method).values)
-        monkeypatch.setattr("fusiform.datasets.folder.dataset.BLOCK", 2000)
+        monkeypatch.setattr("fusiform.datasets.folder.runs.BLOCK", 2000)
         np.testing.assert_allclose(read(scans, method=method).values, whole, atol=1e-5)
         monkeypatch.undo()
 
@@ -246,6 +287,175 @@ def doubled(folder: Path) -> None:
         path.with_name(path.name.replace("res-2", "res-1")).write_bytes(path.read_bytes())
 
 
+def copied(folder: Path, pattern: str, *changes: tuple[str, str], move: bool = False) -> None:
+    """Copies (or moves) of files with other names."""
+    for path in [*folder.rglob(pattern)]:
+        name = path.name
+        for old, new in changes:
+            assert old in name
+            name = name.replace(old, new)
+        path.with_name(name).write_bytes(path.read_bytes())
+        if move:
+            path.unlink()
+
+
+def same_names(folder: Path) -> None:
+    """The first two pictures become files of one name in two folders; their ids stay."""
+    for kind, old in (("cats", "object0.png"), ("dogs", "object1.png")):
+        (folder / "stimuli" / kind).mkdir()
+        (folder / "stimuli" / old).rename(folder / "stimuli" / kind / "one.png")
+        replaced("stimuli.tsv", old, f"{kind}/one.png")(folder)
+
+
+def named_by_the_end(folder: Path) -> None:
+    same_names(folder)
+    for file in ("object0.png", "object1.png"):
+        replaced("*_events.tsv", file, "one.png")(folder)
+
+
+class TestNames:
+    def test_files_of_one_name_are_told_apart_by_their_folders(self, scans: Path) -> None:
+        before = read(scans)
+        same_names(scans)
+        replaced("*_events.tsv", "object0.png", "cats/one.png")(scans)
+        replaced("*_events.tsv", "object1.png", "stimuli/dogs/one.png")(scans)
+        after = read(scans)
+        assert after.samples["stimulus"].tolist() == before.samples["stimulus"].tolist()
+
+    def test_a_name_goes_to_the_id_then_to_the_file_then_to_files_in_folders(self, scans: Path) -> None:
+        (scans / "stimuli/cats").mkdir()
+        for file in ("one.png", "cats/one.png", "cats/two.png", "cats/object3"):
+            (scans / "stimuli" / file).write_bytes(b"")
+        rows = {"a": "one.png", "b": "cats/one.png", "two.png": "object2.png", "c": "cats/two.png", "d": "cats/object3"}
+        pd.DataFrame(rows.items(), columns=["stimulus", "file"]).to_csv(scans / "stimuli.tsv", sep="\t", index=False)
+        dataset = Folder(scans)
+        names = stimulus_ids(dataset.description, dataset.stimuli())
+        found = [names[name] for name in ("one.png", "stimuli/one.png", "cats/one.png", "two.png", "object3")]
+        assert found == [["a"], ["a"], ["b"], ["two.png"], ["d"]]
+
+
+class TestForms:
+    def test_what_was_denoised_beside_is_passed_over(self, scans: Path) -> None:
+        before = read(scans)
+        copied(scans, "*_desc-preproc_bold.nii.gz", ("desc-preproc", "desc-smoothAROMAnonaggr"))
+        np.testing.assert_array_equal(read(scans).values, before.values)
+
+    def test_what_was_denoised_is_read_where_it_is_alone(self, scans: Path) -> None:
+        before = read(scans)
+        nibabel.save(nibabel.Nifti1Image(layout.mask().astype(np.uint8), layout.AFFINE), scans / "brain.nii.gz")
+        for ending in ("nii.gz", "json"):
+            copied(scans, f"*_desc-preproc_bold.{ending}", ("desc-preproc", "desc-denoised"), move=True)
+        np.testing.assert_array_equal(read(scans, mask="brain.nii.gz").values, before.values)
+
+    def test_echoes_beside_the_whole_run_are_passed_over(self, scans: Path) -> None:
+        before = read(scans)
+        space = "_space-MNI152NLin2009cAsym_res-2"
+        copied(scans, f"*{space}_*", (space, ""), move=True)  # on the grid of the run itself
+        for echo in (1, 2, 3):
+            copied(scans, "*run-?_desc-preproc_bold.nii.gz", ("_desc-", f"_echo-{echo}_desc-"))
+        np.testing.assert_array_equal(read(scans, space="func").values, before.values)
+        for path in scans.rglob("*run-2_desc-preproc_bold.nii.gz"):
+            path.unlink()
+        with pytest.raises(LayoutError, match=r"run-2_echo-1_desc-preproc_bold\.nii\.gz is one echo of a run whose"):
+            read(scans, space="func")
+
+    def test_surfaces_beside_cifti_are_passed_over(self, tmp_path: Path) -> None:
+        layout.write(tmp_path, "cifti")
+        before = read(tmp_path, form="cifti")
+        layout.write(tmp_path / "other", "surface")
+        for path in (tmp_path / "other").rglob("*.func.gii"):
+            name = path.name.replace("space-fsnative", "space-fsLR_den-32k")
+            (tmp_path / "derivatives/fmriprep/sub-01/func" / name).write_bytes(path.read_bytes())
+        np.testing.assert_array_equal(read(tmp_path, form="cifti").values, before.values)
+
+
+class TestWhatOneRunLacks:
+    def test_patterns_of_confounds_may_match_in_some_runs(self, scans: Path) -> None:
+        """A column of one volume takes that volume out of the run that has it, and nothing out of the other."""
+        events = "onset\tduration\tstim_file\n0\t330\tobject1.png\n"
+        for path in (scans / "sub-01").rglob("*_events.tsv"):
+            path.write_text(events)
+        before = read(scans, method="series", zscore=False)
+        [path] = scans.rglob("*run-1_desc-confounds_timeseries.tsv")
+        table = pd.read_csv(path, sep="\t").assign(motion_outlier00=np.arange(layout.VOLUMES) == 50)
+        table.astype({"motion_outlier00": float}).to_csv(path, sep="\t", index=False, na_rep="n/a")
+        after = read(scans, method="series", zscore=False, confounds=[*layout.COLUMNS, "motion_outlier*"])
+        np.testing.assert_allclose(after.values[50], 0, atol=1e-2)
+        assert np.abs(before.values[50]).max() > 0.1
+        np.testing.assert_array_equal(after.values[220:], before.values[220:])
+
+    def test_trial_types_may_be_in_some_runs(self, scans: Path) -> None:
+        before = np.asarray(read(scans).values)
+        replaced("*_run-2_events.tsv", "\tpicture\t", "\tface\t")(scans)
+        np.testing.assert_array_equal(read(scans, trial_types=["picture", "face"]).values, before)
+        np.testing.assert_array_equal(read(scans, trial_types=["face"]).values, before[20:])
+
+
+def punched(folder: Path, number: int, side: str, vertex: int, value: float) -> None:
+    """Put a value into one volume of one vertex."""
+    [path] = folder.rglob(f"*run-{number}_hemi-{side}_*.func.gii")
+    image = nibabel.load(path)
+    image.darrays[40].data = np.where(np.arange(layout.VERTICES) == vertex, value, image.darrays[40].data)
+    image.darrays[40].data = image.darrays[40].data.astype(np.float32)
+    nibabel.save(image, path)
+
+
+class TestMissingValues:
+    @pytest.mark.parametrize("method", ["window", "lsa"])
+    def test_vertices_with_nan_in_any_run_are_left_out_where_asked(self, tmp_path: Path, method: str) -> None:
+        layout.write(tmp_path, "surface")
+        whole = read(tmp_path, form="surface", method=method)
+        punched(tmp_path, 1, "L", 0, np.nan)
+        punched(tmp_path, 2, "L", 5, np.nan)
+        punched(tmp_path, 2, "R", 3, np.inf)
+        found = read(tmp_path, form="surface", method=method, drop_nan=True)
+        kept = np.setdiff1d(np.arange(2 * layout.VERTICES), [0, 5, layout.VERTICES + 3])
+        np.testing.assert_allclose(found.values, np.asarray(whole.values)[:, kept], atol=1e-5)
+        assert found.space.column("vertex").tolist() == whole.space.column("vertex")[kept].tolist()
+        check_dataset(Folder(tmp_path))
+
+    def test_else_they_stay(self, tmp_path: Path) -> None:
+        layout.write(tmp_path, "surface")
+        punched(tmp_path, 1, "L", 0, np.nan)
+        bad = np.isnan(np.asarray(read(tmp_path, form="surface").values))
+        assert bad[:20, 0].all()
+        assert not bad[:, 1:].any()
+
+
+class TestOptions:
+    def test_a_mask_says_which_voxels(self, scans: Path) -> None:
+        whole, inside = read(scans), np.zeros(layout.SHAPE, dtype=np.uint8)
+        inside[2, 1:3] = 1
+        nibabel.save(nibabel.Nifti1Image(inside, layout.AFFINE), scans / "few.nii.gz")
+        remove("*_desc-brain_mask.nii.gz")(scans)
+        few = read(scans, mask="few.nii.gz")
+        np.testing.assert_allclose(few.values, np.asarray(whole.values)[:, inside[layout.mask()] > 0], atol=1e-6)
+        assert few.space.size == 6
+
+    @pytest.mark.parametrize(("tail", "last"), [(0.0, 28.5), (6.0, 34.5)])
+    def test_a_tail_keeps_volumes_after_the_stimulus(self, scans: Path, tail: float, last: float) -> None:
+        for path in (scans / "sub-01").rglob("*_events.tsv"):
+            path.write_text("onset\tduration\tstim_file\n6.0\t30\tobject1.png\n")
+        samples = read(scans, method="series", tail=tail).samples
+        np.testing.assert_allclose(samples["time"], 2 * [*np.arange(0, last + 1, 1.5)])
+
+    def test_tasks_choose_runs(self, scans: Path) -> None:
+        before = np.asarray(read(scans).values)
+        copied(scans, "*task-objects_run-2_*", ("task-objects", "task-faces"), move=True)
+        assert set(read(scans).samples["task"]) == {"objects", "faces"}
+        faces = read(scans, tasks=["faces"])
+        assert set(faces.samples["task"]) == {"faces"}
+        np.testing.assert_array_equal(faces.values, before[20:])
+
+    def test_regions_are_read_alone(self, scans: Path) -> None:
+        numbers = np.zeros(layout.SHAPE, dtype=np.uint8)
+        numbers[3] = 1
+        nibabel.save(nibabel.Nifti1Image(numbers, layout.AFFINE), scans / "areas.nii.gz")
+        whole = read(scans, more="atlases:\n  areas: {file: areas.nii.gz}\n")
+        part = Folder(scans).responses("sub-01", rois=["1"])
+        np.testing.assert_allclose(part.values, np.asarray(whole.values)[:, whole.space.column("i") == 3], atol=1e-5)
+
+
 WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
     "another space": (
         lambda folder: None,
@@ -256,6 +466,22 @@ WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
     "no runs": (remove("*_bold.nii.gz"), {}, "holds no run of fMRIPrep .* check fmriprep.derivatives"),
     "no brain mask": (remove("*_desc-brain_mask.nii.gz"), {}, "has no brain mask .*; give fmriprep.mask"),
     "two resolutions": (doubled, {}, "one run has 2 images in this space: .* keep one resolution"),
+    "two files of one name": (
+        named_by_the_end,
+        {},
+        r"shows 'one\.png', which may be 'object0' or 'object1'; wanted an id, or the file as the table",
+    ),
+    "an empty space": (lambda folder: None, {"space": ""}, "unknown fmriprep.space ''; there are: MNI152NLin2009cAsym"),
+    "several forms": (
+        lambda folder: copied(folder, "*run-1_*_bold.nii.gz", ("desc-preproc", "desc-denoised"), move=True),
+        {},
+        r"of several forms \(res-2 desc-denoised \.nii; res-2 desc-preproc \.nii\); wanted all of one",
+    ),
+    "a pattern that matches nowhere": (
+        lambda folder: None,
+        {"confounds": ["trans_*", "motion_outlier*"]},
+        r"timeseries\.tsv has no column 'motion_outlier\*'",
+    ),
     "no confounds": (
         remove("*_timeseries.tsv"),
         {},

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from layouts import fmriprep, folder
 
 from fusiform.cli import main
 from fusiform.datasets.folder import Folder
+from fusiform.datasets.folder.guess import Guess
 from fusiform.datasets.folder.init import init_folder
+from fusiform.datasets.folder.writing import described
 from fusiform.errors import FusiformError, LayoutError, SettingsError
 from fusiform.testing import check_dataset
 
@@ -130,3 +133,43 @@ def test_paths_to_type_are_quoted(mine: Path, capsys: pytest.CaptureFixture[str]
     assert f"next: fusiform doctor '{mine / 'dataset.yaml'}'" in capsys.readouterr().out
     with pytest.raises(SettingsError, match=r"check it with: fusiform doctor '.*my data/dataset\.yaml', or move it"):
         init_folder(mine)
+
+
+@pytest.mark.parametrize("name", ["2024-05-01", "2024", "2024_05", "on", "1e3", "0x1F", "-"])
+def test_names_that_yaml_takes_for_something_else_stay_text(mine: Path, name: str) -> None:
+    mine = mine.rename(mine.parent / name)
+    path, _ = init_folder(mine)
+    assert Folder(path).name == (name.strip("-") or "mine")
+
+
+def test_files_and_columns_may_have_any_name(tmp_path: Path) -> None:
+    folder.write(tmp_path)
+    (tmp_path / "dataset.yaml").unlink()
+    (tmp_path / "pictures").rename(tmp_path / "1")
+    (tmp_path / "areas.csv").rename(tmp_path / "a: b.csv")
+    table = pd.read_csv(tmp_path / "stimuli.tsv", sep="\t", dtype=str).rename(columns={"picture": "no", "file": "y"})
+    table.to_csv(tmp_path / "all stimuli #2: new.tsv", sep="\t", index=False)
+    (tmp_path / "stimuli.tsv").unlink()
+    for subject in folder.SUBJECTS:
+        (tmp_path / subject / "betas.npy").rename(tmp_path / subject / "betas #1, new.npy")
+    path, found = init_folder(tmp_path)
+    assert found.open == []
+    dataset = Folder(path)
+    np.testing.assert_array_equal(dataset.responses("sub-02").values, folder.betas(1))
+    np.testing.assert_array_equal(dataset.stimuli().load("004"), folder.picture(4))
+
+
+TEXTS = ["no", "~", "", " a", "a: b", "a #b", "# a", "2024-99-99", "- a", "[a", "{subject}/a", "'a'", '"', "=", "<<"]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "a, b", "1:30", "*a", "é 😀", "plain name.tsv"])
+def test_what_is_written_is_read_back(text: str) -> None:
+    found = Guess(name=text, subjects=[text, "s2"], table=text, kind="image", columns={"id": text}, media=text or ".")
+    read = yaml.safe_load(described(found))
+    assert (read["name"], read["subjects"]) == (text, [text, "s2"])
+    assert read["stimuli"].get("table", "") == text
+    assert (read["stimuli"]["id"], read["stimuli"]["folder"]) == (text, text or ".")
+
+
+def test_plain_names_are_not_quoted() -> None:
+    assert "name: my-study  " in described(Guess(name="my-study"))

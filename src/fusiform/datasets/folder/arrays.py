@@ -1,6 +1,6 @@
-"""Responses in files of the usual formats, each as [rows, targets] and where the targets live."""
+"""Responses in files of the usual formats, one below the other and side by side, and where the targets live."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,32 @@ from numpy.typing import NDArray
 
 from fusiform.data import Array, Space
 from fusiform.datasets.base import reading
+from fusiform.datasets.folder.matrix import HDF5, Matrix, open_matrix
+from fusiform.datasets.folder.stored import (
+    THEN,
+    Block,
+    Grayordinates,
+    Images,
+    Stored,
+    check_there,
+    load_image,
+    open_gifti,
+)
 from fusiform.datasets.nsd.imaging import opened_image
-from fusiform.errors import LayoutError, MissingDataError
+from fusiform.errors import LayoutError
 
 __all__ = [
     "Measured",
     "check_grid",
     "check_mesh",
     "join_sides",
-    "load_image",
-    "read_array",
-    "read_cifti",
+    "open_cifti",
+    "open_matrices",
+    "open_surface",
+    "open_volumes",
     "read_mask",
-    "read_surface",
-    "read_volumes",
 ]
 
-VOLUMES = (".nii", ".nii.gz")
-THEN = "check the path and the format in the description of the dataset"
 # vertices of a hemisphere of FreeSurfer's average; nilearn calls the finest mesh fsaverage7
 SIZES = {
     "fsaverage3": 642,
@@ -40,74 +48,97 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measured:
-    """Values [N, V], where the targets live, and how many rows each file gave."""
+    """Responses [N, V] that are not read yet.
 
-    values: Array
+    Args:
+        sides: files whose targets stand side by side (one, or the hemispheres); those of a side stand one below the
+            other.
+        space: where the targets live.
+    """
+
+    sides: Sequence[Sequence[Stored]]
     space: Space
-    rows: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """How many each file of a side gives."""
+        return tuple(file.shape[0] for file in self.sides[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The one that holds those of all files."""
+        return np.result_type(*(file.dtype for side in self.sides for file in side))
+
+    def finite(self) -> NDArray[np.bool_]:
+        """[V] whether a target is finite in every row; all files are read for it, and nothing is kept."""
+        found = np.ones(self.space.size, dtype=np.bool_)
+        for block in self._blocks():
+            found[block.targets] &= np.isfinite(block.values).all(axis=0)
+        return found
+
+    def read(self, columns: NDArray[np.int64], dtype: np.dtype[Any] | None = None) -> Array:
+        """Some targets, [N, columns]; one `.npy` file that is wanted as it is stays on the disk.
+
+        Args:
+            columns: positions of targets, ascending.
+            dtype: of the result, which is then in memory (default: that of the files).
+        """
+        if dtype is None and len(columns) == self.space.size and (whole := self._mapped()) is not None:
+            return whole
+        values = np.empty((sum(self.rows), len(columns)), dtype or self.dtype)
+        for rows, targets, block in self._blocks():
+            part = slice(*np.searchsorted(columns, [targets.start, targets.stop]))
+            values[rows, part] = block[:, _beside(columns[part] - targets.start)]
+        return values
+
+    def _mapped(self) -> Array | None:
+        file = self.sides[0][0]
+        alone = len(self.sides) == len(self.sides[0]) == 1
+        return file.mapped() if alone and isinstance(file, Matrix) else None
+
+    def _blocks(self) -> Iterator[Block]:
+        """All of all files, rows and targets counted through."""
+        column = 0
+        for side in self.sides:
+            row = 0
+            for file in side:
+                for rows, targets, values in file.blocks():
+                    yield Block(_moved(rows, row), _moved(targets, column), values)
+                row += file.shape[0]
+            column += side[0].shape[1]
 
 
-def read_array(path: Path, key: str | None = None, transpose: bool = False) -> Array:
-    """A matrix of an `.npy` or `.h5` file, [rows, targets]; npy is mapped, not read.
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
+
+
+def _beside(chosen: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Ascending positions as a slice where they follow one another, which copies nothing."""
+    if len(chosen) and chosen[-1] - chosen[0] == len(chosen) - 1:
+        return slice(int(chosen[0]), int(chosen[-1]) + 1)
+    return chosen
+
+
+def open_matrices(paths: Sequence[Path], name: str, mesh: str | None, key: str | None, transpose: bool) -> Measured:
+    """Matrices, one below the other; with a mesh the columns are its vertices, left then right.
 
     Raises:
-        MissingDataError: there is no such file.
-        LayoutError: it holds no matrix of numbers, needs a key, or is a pickle (never loaded: it may run code).
+        LayoutError: a file holds no matrix, or they have several widths, or not that of the mesh.
     """
-    _check_there(path)
-    with reading(path, THEN):
-        values = _h5(path, key) if path.suffix in (".h5", ".hdf5") else _npy(path)
-    if len(values.shape) != 2 or values.dtype.kind not in "fiu":
-        raise LayoutError(f"{path} holds an array {values.shape} of {values.dtype}; wanted numbers, [samples, targets]")
-    return np.asarray(values).T if transpose else values
-
-
-def _npy(path: Path) -> Array:
-    try:
-        values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as reason:
-        if "pickle" not in str(reason) and "Python objects" not in str(reason):
-            raise
-        raise LayoutError(
-            f"{path} holds pickled Python objects, which may run any code when they are loaded, so it is refused; "
-            "save it as plain numbers: np.save(path, np.asarray(values, dtype='float32'))"
-        ) from reason
-    return values
-
-
-def _h5(path: Path, key: str | None) -> Array:
-    import h5py
-
-    with h5py.File(path) as file:
-        found: list[str] = []
-        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-        if key is None and len(found) == 1:
-            key = found[0]
-        if key not in found:
-            raise LayoutError(f"{path} has no array {key!r}; it has: {', '.join(found) or 'none'}; set responses.key")
-        values: NDArray[Any] = file[key][()]
-    return values
-
-
-def load_image(path: Path) -> Any:
-    """An image of nibabel.
-
-    Raises:
-        MissingDataError: there is no such file.
-        LayoutError: it cannot be read.
-    """
-    import nibabel
-
-    _check_there(path)
-    with reading(path, THEN):
-        return nibabel.load(path)
-
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise MissingDataError(f"there is no file {path}; {THEN}")
+    files = [open_matrix(path, key, transpose) for path in paths]
+    widths = {file.shape[1] for file in files}
+    if len(widths) > 1:
+        raise LayoutError(f"responses.files have {sorted(widths)} columns; wanted one number of targets in all")
+    [width] = widths
+    if mesh is None:
+        return Measured([files], Space.numbered(name, width))
+    if width % 2:
+        raise LayoutError(f"responses.files have {width} columns; wanted both hemispheres of {mesh}, left then right")
+    check_mesh(mesh, width // 2)
+    half = np.arange(width // 2)
+    return Measured([files], Space.vertices(mesh, half, half, mesh=mesh))
 
 
 def read_mask(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -124,34 +155,57 @@ def read_mask(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     return inside, np.asarray(image.affine, dtype=np.float64)
 
 
-def read_volumes(paths: Sequence[Path], name: str, mask: Path | None = None) -> Measured:
+def open_volumes(
+    paths: Sequence[Path],
+    name: str,
+    inside: NDArray[np.bool_] | None = None,
+    affine: NDArray[np.float64] | None = None,
+) -> Measured:
     """The voxels of 4-D (or 3-D: one row) volumes on one grid, the files one below the other.
 
     Args:
         paths: .nii or .nii.gz.
         name: of the space.
-        mask: a volume on the same grid, or None: the voxels that are finite in every row and vary in some file.
+        inside: [X, Y, Z] the voxels, or None: those that are finite in every row and vary in some file, for which all
+            files are read once.
+        affine: of their grid, or None: that of the first file.
 
     Raises:
         LayoutError: the grids differ, or no voxel is left.
     """
     images = [load_image(path) for path in paths]
-    inside, affine = (None, images[0].affine) if mask is None else read_mask(mask)
     shape = images[0].shape[:3] if inside is None else inside.shape
+    affine = images[0].affine if affine is None else affine
     for path, image in zip(paths, images, strict=True):
         check_grid(path, image, shape, affine)
-    blocks = [_rows(path, image, inside) for path, image in zip(paths, images, strict=True)]
-    if inside is None:
-        keep = np.all([np.isfinite(block).all(axis=0) for block in blocks], axis=0)
-        keep &= np.any([np.ptp(np.nan_to_num(block), axis=0) > 0 for block in blocks], axis=0)
-        blocks, inside = [block[:, keep] for block in blocks], keep.reshape(shape)
+    counts = [image.shape[3] if len(image.shape) == 4 else 1 for image in images]
+
+    def files(inside: NDArray[np.bool_]) -> list[Images]:
+        return [Images(path, count, inside) for path, count in zip(paths, counts, strict=True)]
+
+    inside = _lively(files(np.ones(shape, np.bool_))) if inside is None else inside
     if not inside.any():
         raise LayoutError(f"no voxel of {paths[0]} is finite and varies; give a mask, or check the images")
-    return Measured(np.concatenate(blocks), Space.voxels(name, inside, affine), tuple(map(len, blocks)))
+    return Measured([files(inside)], Space.voxels(name, inside, affine))
+
+
+def _lively(files: Sequence[Images]) -> NDArray[np.bool_]:
+    """[X, Y, Z] voxels that are finite in every row and vary in some file."""
+    finite, varied = np.ones(files[0].inside.size, np.bool_), np.zeros(files[0].inside.size, np.bool_)
+    for file in files:
+        low, high = np.full((2, finite.size), np.nan, dtype=np.float32)
+        for block in file.blocks():
+            finite &= np.isfinite(block.values).all(axis=0)
+            np.fmin(low, np.fmin.reduce(block.values), out=low)
+            np.fmax(high, np.fmax.reduce(block.values), out=high)
+        varied |= high > low
+    return (finite & varied).reshape(files[0].inside.shape)
 
 
 def check_grid(path: Path, image: Any, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:
     """Raise LayoutError where a volume lies on another grid (shape, or affine by more than a hundredth of a mm)."""
+    if len(image.shape) > 4:
+        raise LayoutError(f"{path} has the shape {image.shape}; wanted [X, Y, Z] or [X, Y, Z, rows]; save it so")
     if image.shape[:3] != tuple(shape):
         raise LayoutError(
             f"{path} has {image.shape[:3]} voxels; wanted {tuple(shape)}, as the others; resample it first"
@@ -162,51 +216,34 @@ def check_grid(path: Path, image: Any, shape: tuple[int, ...], affine: NDArray[n
         )
 
 
-def _rows(path: Path, image: Any, inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    """[rows, voxels], all of them where there is no mask."""
-    with reading(path, THEN):
-        values = np.asarray(image.dataobj, dtype=np.float32)
-    values = values[..., None] if values.ndim == 3 else values
-    return np.ascontiguousarray((values.reshape(-1, values.shape[3]) if inside is None else values[inside]).T)
-
-
-def read_surface(path: Path, key: str | None = None, transpose: bool = False) -> Array:
+def open_surface(path: Path, key: str | None = None, transpose: bool = False) -> Stored:
     """One hemisphere of a `.gii`, `.mgh`, `.npy` or `.h5` file, [rows, vertices]."""
-    if path.suffix in (".npy", ".h5", ".hdf5"):
-        return read_array(path, key, transpose)
-    if path.suffix in (".mgh", ".mgz"):
-        return _mgh(path)
-    image = load_image(path)
-    with reading(path, THEN):
-        return np.stack([np.asarray(one.data, dtype=np.float32) for one in image.darrays])
-
-
-def _mgh(path: Path) -> NDArray[np.float32]:
-    """[V, 1, 1] or [V, 1, 1, rows] as [rows, V]."""
-    _check_there(path)
+    if path.suffix in (".npy", *HDF5):
+        return open_matrix(path, key, transpose)
+    if path.suffix not in (".mgh", ".mgz"):
+        return open_gifti(path)
+    check_there(path)
     with reading(path, THEN), opened_image(path) as image:
-        values = np.asarray(image.dataobj, dtype=np.float32)
-    return np.ascontiguousarray(values.reshape(len(values), -1).T)
+        shape = image.shape
+    return Images(path, shape[3] if len(shape) == 4 else 1, np.ones(shape[:3], np.bool_))
 
 
-def join_sides(name: str, mesh: str | None, left: Sequence[Array], right: Sequence[Array]) -> Measured:
+def join_sides(name: str, mesh: str | None, left: Sequence[Stored], right: Sequence[Stored]) -> Measured:
     """Rows of the hemispheres (either may be empty), the left targets first.
 
     Raises:
         LayoutError: files of one hemisphere have several sizes, not that of the mesh, or the sides have other rows.
     """
-    sides = [_below(which, side) for which, side in (("left", left), ("right", right))]
-    check_mesh(mesh, *(side.shape[1] for side in sides if side is not None))
-    rows = [tuple(len(one) for one in map(np.asarray, side)) for side in (left, right) if side]
+    sides = [side for side in (left, right) if side]
+    sizes = [_size(which, side) for which, side in (("left", left), ("right", right))]
+    check_mesh(mesh, *(size for size, side in zip(sizes, (left, right), strict=True) if side))
+    rows = [tuple(file.shape[0] for file in side) for side in sides]
     if len(set(rows)) > 1:
         raise LayoutError(
             f"the left hemisphere has {rows[0]} rows in its files, the right one {rows[1]}; wanted the same"
         )
-    count = sum(rows[0])
-    both = [np.empty((count, 0), np.float32) if side is None else side for side in sides]
-    left_vertices, right_vertices = (np.arange(side.shape[1]) for side in both)
-    space = Space.vertices(name, left_vertices, right_vertices, mesh)
-    return Measured(np.concatenate(both, axis=1), space, rows[0])
+    left_vertices, right_vertices = (np.arange(size) for size in sizes)
+    return Measured(sides, Space.vertices(name, left_vertices, right_vertices, mesh))
 
 
 def check_mesh(mesh: str | None, *sizes: int) -> None:
@@ -215,32 +252,32 @@ def check_mesh(mesh: str | None, *sizes: int) -> None:
     if wrong:
         raise LayoutError(
             f"a hemisphere has {wrong[0]} vertices; wanted {SIZES[str(mesh)]}, all of {mesh}: put NaN where there are "
-            "no data (with responses.drop_nan: true), or name no mesh"
+            "no data (with drop_nan: true), or name no mesh"
         )
 
 
-def _below(which: str, side: Sequence[Array]) -> NDArray[Any] | None:
-    if sizes := {one.shape[1] for one in side}:
-        if len(sizes) > 1:
-            raise LayoutError(f"files of the {which} hemisphere have {sorted(sizes)} vertices; wanted one number")
-        return np.concatenate([np.asarray(one) for one in side])
-    return None
+def _size(which: str, side: Sequence[Stored]) -> int:
+    """Vertices of a hemisphere; none where it has no files."""
+    sizes = sorted({file.shape[1] for file in side})
+    if len(sizes) > 1:
+        raise LayoutError(f"files of the {which} hemisphere have {sizes} vertices; wanted one number")
+    return sizes[0] if sizes else 0
 
 
-def read_cifti(paths: Sequence[Path], name: str) -> Measured:
+def open_cifti(paths: Sequence[Path], name: str) -> Measured:
     """Grayordinates of `.dtseries.nii` or `.dscalar.nii` files, one below the other.
 
     The targets have `structure`, `hemisphere` and `vertex` (-1 for voxels) and `x y z` in mm (NaN for vertices).
     """
-    blocks, tables = [], []
+    files, tables = [], []
     for path in paths:
         image = load_image(path)
         with reading(path, THEN):
-            blocks.append(np.asarray(image.dataobj, dtype=np.float32))
+            files.append(Grayordinates(path, image.shape))
             tables.append(_grayordinates(image.header.get_axis(1)))
         if not tables[-1].equals(tables[0]):
             raise LayoutError(f"{path} has other grayordinates than {paths[0]}; wanted the same brain models in all")
-    return Measured(np.concatenate(blocks), Space(name, tables[0]), tuple(map(len, blocks)))
+    return Measured([files], Space(name, tables[0]))
 
 
 def _grayordinates(axis: Any) -> pd.DataFrame:

@@ -90,19 +90,22 @@ class Fmriprep:
     Args:
         derivatives: folder that holds sub-01/ and so on.
         events: BIDS folder with the events.tsv files.
-        space: MNI152NLin2009cAsym or another volume, fsaverage5 or another surface, or fsLR for CIFTI.
+        space: MNI152NLin2009cAsym or another volume, fsaverage5 or another surface, fsLR for CIFTI, or func for the
+            grid of the run itself.
         tasks: of the runs to read (default: all).
         method: series (the volumes while something is shown), window (mean of the volumes some seconds after each
             event), lss or lsa (a beta per event from a general linear model: each event against all others, or all
             events at once).
         window: seconds after the onset, from and to; for method window.
-        confounds: columns of the confounds to regress out; * stands for anything.
+        confounds: columns of the confounds to regress out; * stands for anything, and what it matches may differ from
+            run to run.
         high_pass: Hz; slower drifts are regressed out.
         zscore: standardise each target within its run, before windows are averaged, and betas after the model.
         stimulus: column of the events that names what was shown, by id or file.
-        trial_types: events to read (default: all that name a stimulus).
+        trial_types: events to read (default: all that name a stimulus); runs without any are passed over.
         tail: seconds after a stimulus ended that still belong to it; for method series.
         mask: volume on the grid of the runs (default: where the brain masks of all runs agree).
+        drop_nan: leave out targets that are NaN or infinite in some volume of the subject, such as the medial wall.
     """
 
     derivatives: str = "derivatives/fmriprep"
@@ -118,6 +121,7 @@ class Fmriprep:
     trial_types: Sequence[str] = ()
     tail: float = 0.0
     mask: str | None = None
+    drop_nan: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,38 +1,33 @@
-"""The runs that fMRIPrep left, found by the entities in their names (BIDS derivatives), with their side files."""
+"""The runs that fMRIPrep left, found by the entities in their names (BIDS derivatives)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.data import Space
-from fusiform.data.timing import row_times
-from fusiform.datasets.base import reading
 from fusiform.datasets.folder.arrays import (
-    THEN,
+    Measured,
     check_grid,
     join_sides,
-    load_image,
-    read_cifti,
+    open_cifti,
+    open_surface,
+    open_volumes,
     read_mask,
-    read_surface,
 )
 from fusiform.datasets.folder.description import Description, Fmriprep
-from fusiform.datasets.folder.tables import check_columns, numeric, read_table
+from fusiform.datasets.folder.stored import load_image
 from fusiform.errors import LayoutError, MissingDataError, UnknownNameError
-from fusiform.files import read_json
-from fusiform.registry import did_you_mean, unknown
+from fusiform.registry import unknown
 
-__all__ = ["Scan", "entities", "find_scans", "inside_all", "read_confounds", "read_events", "read_scan", "scan_times"]
+__all__ = ["CIFTI", "SUFFIXES", "Scan", "entities", "find_scans", "inside_all", "open_scan", "suffix"]
 
-SUFFIXES = (".nii.gz", ".nii", ".func.gii", ".dtseries.nii")
-OWN = ("space", "res", "den", "hemi", "desc")  # entities of a derivative, not of the run that it came from
-CONFOUNDS = ("timeseries", "regressors")  # as fMRIPrep calls them since 20.2, and before
+CIFTI = ".dtseries.nii"
+SUFFIXES = (".nii.gz", ".nii", ".func.gii", CIFTI)
+OWN = ("space", "res", "den", "hemi", "desc", "echo")  # entities of a derivative, not of the run that it came from
+PREPARED = "preproc"  # what fMRIPrep calls its own result; its surfaces and CIFTI have no desc
+NATIVE = "func"  # what fMRIPrep's command line calls the grid of the run itself, which no file name says
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,13 @@ class Scan:
         """Such as `sub-01_task-objects_run-1`."""
         return "_".join(f"{key}-{value}" for key, value in self.run.items())
 
+    @property
+    def form(self) -> str:
+        """What its image is, such as `res-2 desc-preproc .nii`."""
+        given = {"desc": PREPARED, **entities(self.files[0].name)}
+        kept = [f"{key}-{given[key]}" for key in ("res", "den", "desc") if key in given]
+        return " ".join([*kept, suffix(self.files[0]).removesuffix(".gz")])
+
 
 def entities(file: str) -> dict[str, str]:
     """`sub-01_task-x_run-1_space-T1w_bold.nii.gz` to {sub: 01, task: x, run: 1, space: T1w}, in the order written."""
@@ -67,6 +69,8 @@ def find_scans(description: Description, about: Fmriprep, subject: str) -> list[
     Raises:
         MissingDataError: the subject has no folder, or no run.
         UnknownNameError: runs exist, but not in that space or of that task; the message lists what there is.
+        LayoutError: a run has several images that cannot be told apart, or single echoes only, or runs are of several
+            forms.
     """
     folder = description.path(about.derivatives) / _sub(subject)
     found = [path for path in sorted(folder.rglob("*_bold.*")) if path.name.endswith(SUFFIXES)]
@@ -75,16 +79,34 @@ def find_scans(description: Description, about: Fmriprep, subject: str) -> list[
             f"{folder} holds no run of fMRIPrep (sub-*_task-*_bold.nii.gz, .func.gii or .dtseries.nii); "
             "check fmriprep.derivatives and the name of the subject"
         )
-    _check_known("fmriprep.space", about.space, {entities(path.name).get("space", "") for path in found})
-    found = [path for path in found if entities(path.name).get("space") == about.space]
+    _check_known("fmriprep.space", about.space, {_space(path) for path in found})
+    found = [path for path in found if _space(path) == about.space]
     for task in about.tasks:
-        _check_known("fmriprep.tasks", task, {entities(path.name).get("task", "") for path in found})
-    chosen = [path for path in found if not about.tasks or entities(path.name)["task"] in about.tasks]
-    return _grouped(chosen)
+        _check_known("fmriprep.tasks", task, {_task(path) for path in found})
+    scans = _grouped([path for path in found if not about.tasks or _task(path) in about.tasks])
+    if len(forms := sorted({scan.form for scan in scans})) > 1:
+        raise LayoutError(
+            f"the runs of {subject} are of several forms ({'; '.join(forms)}); wanted all of one: remove the others "
+            "from the folder, or have fMRIPrep make what is missing"
+        )
+    return scans
 
 
 def _sub(subject: str) -> str:
     return subject if subject.startswith("sub-") else f"sub-{subject}"
+
+
+def _space(path: Path) -> str:
+    return entities(path.name).get("space", NATIVE)
+
+
+def _task(path: Path) -> str:
+    return entities(path.name).get("task", "")
+
+
+def suffix(path: Path) -> str:
+    """How the name of an image ends, one of `SUFFIXES`."""
+    return next(ending for ending in SUFFIXES[::-1] if path.name.endswith(ending))
 
 
 def _check_known(kind: str, name: str, known: set[str]) -> None:
@@ -100,14 +122,30 @@ def _grouped(paths: Sequence[Path]) -> list[Scan]:
     return [_scan(files) for files in runs.values()]
 
 
-def _scan(files: Sequence[Path]) -> Scan:
+def _scan(paths: Sequence[Path]) -> Scan:
+    files = _wanted(paths)
     sides = [entities(path.name).get("hemi") for path in files]
     if len(files) > 1 and sorted(map(str, sides)) != ["L", "R"]:
         raise LayoutError(
             f"one run has {len(files)} images in this space: {', '.join(path.name for path in files)}; "
-            "keep one resolution in the folder, for they cannot be told apart"
+            "keep one resolution and one desc in the folder, for they cannot be told apart"
         )
     return Scan(_own(files[0]), tuple(sorted(files, key=lambda path: path.name)), files[0].parent)
+
+
+def _wanted(paths: Sequence[Path]) -> list[Path]:
+    """Of the images of one run those that are meant.
+
+    No single echoes; what was preprocessed before what was smoothed or denoised after; CIFTI before the surfaces in it.
+    """
+    found = [path for path in paths if "echo" not in entities(path.name)]
+    if not found:
+        raise LayoutError(
+            f"{paths[0].name} is one echo of a run whose echoes were not combined; wanted a file of all echoes without "
+            "'echo' in its name: let fMRIPrep combine them"
+        )
+    prepared = [path for path in found if entities(path.name).get("desc", PREPARED) == PREPARED] or found
+    return [path for path in prepared if path.name.endswith(CIFTI)] or prepared
 
 
 def _own(path: Path) -> dict[str, str]:
@@ -118,28 +156,20 @@ def _run_name(path: Path) -> str:
     return "_".join(f"{key}-{value}" for key, value in _own(path).items())
 
 
-def read_scan(scan: Scan, name: str, inside: NDArray[np.bool_] | None) -> tuple[NDArray[Any], Space]:
-    """Volumes of a run, [T, V] float32, and where the targets live.
+def open_scan(scan: Scan, name: str, inside: NDArray[np.bool_] | None) -> Measured:
+    """Volumes of a run, [T, V], not read yet, and where the targets live.
 
     Args:
         scan: one run.
         name: of the space, and of the mesh of surfaces.
         inside: [X, Y, Z] voxels of volumes; None for surfaces and CIFTI.
     """
-    first = scan.files[0]
-    if first.name.endswith(".gii"):
-        sides: dict[str, list[Any]] = {"L": [], "R": []}
-        for path in scan.files:
-            sides[entities(path.name)["hemi"]].append(read_surface(path))
-        surface = join_sides(name, name, sides["L"], sides["R"])
-        return np.asarray(surface.values), surface.space
-    if first.name.endswith(".dtseries.nii"):
-        cifti = read_cifti([first], name)
-        return np.asarray(cifti.values), cifti.space
-    image = load_image(first)
-    assert inside is not None
-    with reading(first, THEN):
-        return np.asarray(image.dataobj, dtype=np.float32)[inside].T, Space.voxels(name, inside, image.affine)
+    if scan.files[0].name.endswith(".gii"):
+        left, right = (
+            [open_surface(path) for path in scan.files if entities(path.name)["hemi"] == side] for side in "LR"
+        )
+        return join_sides(name, name, left, right)
+    return open_cifti(scan.files, name) if inside is None else open_volumes(scan.files, name, inside)
 
 
 def inside_all(scans: Sequence[Scan], mask: Path | None) -> NDArray[np.bool_] | None:
@@ -149,7 +179,7 @@ def inside_all(scans: Sequence[Scan], mask: Path | None) -> NDArray[np.bool_] | 
         MissingDataError: a run has no brain mask.
         LayoutError: masks lie on several grids, or share no voxel.
     """
-    if scans[0].files[0].name.endswith((".gii", ".dtseries.nii")):
+    if scans[0].files[0].name.endswith((".gii", CIFTI)):
         return None
     paths = [mask] if mask is not None else [_brain_mask(scan) for scan in scans]
     masks = [read_mask(path) for path in paths]
@@ -167,124 +197,3 @@ def _brain_mask(scan: Scan) -> Path:
     if masked == path or not masked.is_file():
         raise MissingDataError(f"{path.name} has no brain mask {masked.name} beside it; give fmriprep.mask")
     return masked
-
-
-def scan_times(scan: Scan, count: int) -> tuple[NDArray[np.float64], float]:
-    """Seconds of the run at which each of `count` volumes was taken, and the TR.
-
-    fMRIPrep writes `RepetitionTime` and `StartTime` (half a TR when slices were brought to the middle one) beside the
-    image; without that file the TR is the image's.
-
-    Raises:
-        LayoutError: neither gives a TR.
-    """
-    facts = _sidecar(scan.files[0])
-    tr = facts.get("RepetitionTime") or _header_tr(scan.files[0])
-    if not isinstance(tr, int | float) or not 0 < tr < 100:
-        raise LayoutError(
-            f"{scan.files[0].name} has the TR {tr!r}; wanted seconds, as RepetitionTime in the .json beside it"
-        )
-    return row_times(count, 1 / tr, float(facts.get("StartTime", 0.0))), float(tr)
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    stem = next(path.name.removesuffix(suffix) for suffix in SUFFIXES[::-1] if path.name.endswith(suffix))
-    side = path.with_name(f"{stem}.json")
-    if not side.is_file():
-        return {}
-    with reading(side, THEN):
-        return dict(read_json(side))
-
-
-def _header_tr(path: Path) -> float | None:
-    image = load_image(path)
-    if path.name.endswith(".dtseries.nii"):
-        return float(image.header.get_axis(0).step)
-    if path.name.endswith(".gii"):  # fMRIPrep writes it in milliseconds, other programs in seconds
-        step = image.darrays[0].metadata.get("TimeStep")
-        return None if step is None else float(step) / (1000 if float(step) > 100 else 1)
-    zooms, unit = image.header.get_zooms(), image.header.get_xyzt_units()[1]
-    return float(zooms[3]) / (1000 if unit == "msec" else 1) if len(zooms) > 3 else None
-
-
-def read_confounds(scan: Scan, wanted: Sequence[str], count: int) -> pd.DataFrame:
-    """The confounds asked for, [T, K]; what fMRIPrep leaves out (n/a, such as a first difference) is the column's mean.
-
-    Args:
-        scan: one run.
-        wanted: columns; `*` stands for anything, as in `a_comp_cor_0*`.
-        count: volumes of the run.
-
-    Raises:
-        MissingDataError: the run has no table of confounds.
-        LayoutError: it lacks a column or holds nothing in one, or has not as many rows as the run has volumes.
-    """
-    files = [scan.folder / f"{scan.name}_desc-confounds_{suffix}.tsv" for suffix in CONFOUNDS]
-    path = next((file for file in files if file.is_file()), None)
-    if not wanted:
-        return pd.DataFrame(index=range(count))
-    if path is None:
-        raise MissingDataError(
-            f"{scan.name} has no {files[0].name}; put it beside the run, or set fmriprep.confounds to []"
-        )
-    table = read_table(path)
-    names: dict[str, None] = {}
-    for pattern in wanted:
-        matched = [name for name in table.columns if fnmatchcase(name, pattern)]
-        if not matched:
-            check_columns(table, path, pattern)
-        names |= dict.fromkeys(matched)
-    if len(table) != count:
-        raise LayoutError(f"{path} has {len(table)} rows; wanted {count}, one for each volume of {scan.name}")
-    values = pd.DataFrame({name: numeric(table[name], path).astype(float) for name in names})
-    if empty := values.columns[values.isna().all()].tolist():
-        raise LayoutError(f"{path} holds no number in column {empty[0]!r}; leave it out of fmriprep.confounds")
-    return values.fillna(values.mean())
-
-
-def read_events(description: Description, about: Fmriprep, scan: Scan, known: Mapping[str, str]) -> pd.DataFrame:
-    """Events of a run that show a stimulus: `onset`, `duration` (seconds of the run) and `stimulus` (an id), in order.
-
-    The file nearest to the run counts, as BIDS inherits: that of the run, else of its task.
-
-    Args:
-        description: of the dataset.
-        about: its fMRIPrep part.
-        scan: one run.
-        known: what events may call a stimulus -> its id.
-
-    Raises:
-        MissingDataError: the run has no events.
-        LayoutError: a column is missing, or an event names what is no stimulus.
-    """
-    path = _events_file(description.path(about.events), scan)
-    table = read_table(path, "onset", "duration", about.stimulus)
-    if about.trial_types:
-        check_columns(table, path, "trial_type")
-        for name in about.trial_types:
-            _check_known(f"trial_type of {path.name}", name, set(table["trial_type"]))
-        table = table[table["trial_type"].isin(about.trial_types)]
-    table = table[~table[about.stimulus].isin(("", "n/a"))]
-    if strange := [name for name in table[about.stimulus] if name not in known]:
-        raise LayoutError(
-            f"{path} shows {strange[0]!r}, which is neither an id nor a file of the table of stimuli"
-            f"{did_you_mean(strange[0], known)}; add it there, or choose events with fmriprep.trial_types"
-        )
-    if not len(table):
-        raise LayoutError(
-            f"{path} has no event that names a stimulus in column {about.stimulus!r}; check fmriprep.stimulus"
-        )
-    shown = pd.DataFrame({name: numeric(table[name], path).astype(float) for name in ("onset", "duration")})
-    shown["stimulus"] = [known[name] for name in table[about.stimulus]]
-    return shown.fillna({"duration": 0.0}).sort_values("onset", kind="stable").reset_index(drop=True)
-
-
-def _events_file(root: Path, scan: Scan) -> Path:
-    sub = root / f"sub-{scan.run['sub']}"
-    candidates = [*root.glob("*_events.tsv"), *sub.rglob("*_events.tsv")]
-    fitting = [path for path in candidates if entities(path.name).items() <= scan.run.items()]
-    if not fitting:
-        raise MissingDataError(
-            f"{scan.name} has no events: no {scan.name}_events.tsv below {sub}; set fmriprep.events to the BIDS folder"
-        )
-    return max(fitting, key=lambda path: len(entities(path.name)))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from fusiform.data import Space
 from fusiform.datasets.base import reading
-from fusiform.datasets.folder.arrays import THEN, check_grid, load_image
+from fusiform.datasets.folder.arrays import check_grid
 from fusiform.datasets.folder.description import Atlas, Description
+from fusiform.datasets.folder.stored import THEN, load_image
 from fusiform.datasets.folder.tables import check_columns, numeric, read_table
 from fusiform.errors import LayoutError, SettingsError, UnknownNameError
 from fusiform.registry import unknown

@@ -1,7 +1,7 @@
 """What a user's stimuli are: files and texts of a table."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,15 +50,27 @@ def read_stimuli(description: Description) -> Stimuli:
     return Stimuli(name, KINDS[about.kind], table, _loader(about, files, words))
 
 
-def stimulus_ids(description: Description, stimuli: Stimuli) -> dict[str, str]:
-    """Whatever an events table may call a stimulus (its id, its file with or without folders) -> its id."""
-    about = description.stimuli
-    names = {id: id for id in stimuli.ids}
-    if about.kind != "text":
-        for id, file in stimuli.table[about.file].items():
-            pure = PurePosixPath(str(file).replace("\\", "/"))
-            names |= {str(pure): str(id), f"stimuli/{pure}": str(id), pure.name: str(id)}
+def stimulus_ids(description: Description, stimuli: Stimuli) -> dict[str, list[str]]:
+    """Whatever an events table may call a stimulus -> the ids that it may mean: several where files share the name.
+
+    An id goes before a file that is called so, and a file of the table, with or without `stimuli/` before it (where
+    BIDS keeps them), before one in another folder.
+    """
+    names = {id: [id] for id in stimuli.ids}
+    if description.stimuli.kind == "text":
+        return names
+    files = {str(id): _plain(file) for id, file in stimuli.table[description.stimuli.file].items()}
+    calls: list[Callable[[PurePosixPath], str]] = [str, "stimuli/{}".format, lambda file: file.name]
+    for called in calls:
+        found: dict[str, list[str]] = {}
+        for id, file in files.items():
+            found.setdefault(called(file), []).append(id)
+        names = found | names
     return names
+
+
+def _plain(file: object) -> PurePosixPath:
+    return PurePosixPath(str(file).replace("\\", "/"))
 
 
 def _name(description: Description, *facts: Iterable[object]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fusiform.data.spread import spread, standardise
 from fusiform.errors import LayoutError
 
-__all__ = ["clean", "nuisance", "single_trials", "volumes_shown", "window_means"]
+__all__ = ["Floats", "clean", "nuisance", "single_trials", "volumes_shown", "window_means"]
 
 Floats = NDArray[np.float64]
 
@@ -22,29 +22,31 @@ def nuisance(times: Floats, confounds: pd.DataFrame, high_pass: float | None) ->
     from nilearn.glm.first_level import make_first_level_design_matrix
 
     columns = confounds.to_numpy(np.float64)
-    regressors = standardise(columns, columns) if columns.shape[1] else None
-    design = make_first_level_design_matrix(
-        times,
-        drift_model=None if high_pass is None else "cosine",
-        high_pass=high_pass or 0.0,
-        add_regs=regressors,
-        add_reg_names=list(confounds.columns) if regressors is not None else None,
+    regressors = standardise(columns, columns) if columns.shape[1] else np.empty((len(times), 0))
+    drifts = make_first_level_design_matrix(
+        times, drift_model=None if high_pass is None else "cosine", high_pass=high_pass or 0.0
     )
-    return np.asarray(design.to_numpy(), dtype=np.float64)
+    return np.hstack([regressors, drifts.to_numpy(np.float64)])  # nilearn would disturb columns that depend on others
 
 
 def clean(values: Floats, regressors: Floats, zscore: bool) -> Floats:
-    """What the regressors leave over of a run, [T, V], standardised if so wished."""
+    """What the regressors leave over of a run, [T, V], standardised if so wished; they may depend on one another."""
     if len(values) <= regressors.shape[1]:
         raise LayoutError(
             f"a run of {len(values)} volumes has {regressors.shape[1]} regressors of confounds and drifts; "
             "name fewer in fmriprep.confounds or lower fmriprep.high_pass"
         )
-    basis, _ = np.linalg.qr(regressors)
+    directions, lengths, _ = np.linalg.svd(regressors, full_matrices=False)
+    basis = directions[:, lengths > RANK * lengths[0]]
     left = np.where(
         spread(values) == 0, 0.0, values - basis @ (basis.T @ values)
     )  # rounding of a constant is no signal
     return standardise(left, left) if zscore else left
+
+
+# of the largest singular value: a confound that is constant in a run, or that repeats a drift to the ten decimals that
+# fMRIPrep writes, adds a direction of nothing but rounding
+RANK = 1e-6
 
 
 def window_means(values: Floats, times: Floats, onsets: Floats, window: tuple[float, float]) -> Floats:
@@ -97,11 +99,11 @@ def single_trials(values: Floats, times: Floats, events: pd.DataFrame, regressor
             f"{regressors.shape[1]} of confounds and drifts); take method lss or window, or fewer confounds"
         )
     if method == "lsa":
-        return np.asarray(np.linalg.pinv(np.hstack([trials, regressors]))[: trials.shape[1]] @ values)
+        return np.asarray(np.linalg.pinv(np.hstack([trials, regressors]), rcond=RANK)[: trials.shape[1]] @ values)
     total = trials.sum(axis=1)
     others = [total - one for one in trials.T] if trials.shape[1] > 1 else [np.empty((len(times), 0))]
     designs = [np.column_stack([one, other, regressors]) for one, other in zip(trials.T, others, strict=True)]
-    return np.asarray(np.stack([np.linalg.pinv(design)[0] for design in designs]) @ values)
+    return np.asarray(np.stack([np.linalg.pinv(design, rcond=RANK)[0] for design in designs]) @ values)
 
 
 def _responses_to(times: Floats, events: pd.DataFrame) -> Floats:

@@ -1,6 +1,10 @@
 """`dataset.yaml` as text: what was guessed, and all other keys with what they are for, commented out."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
+
+import yaml
 
 from fusiform.datasets.folder.description import CONFOUNDS
 from fusiform.datasets.folder.guess import Guess
@@ -19,9 +23,7 @@ def _head(found: Guess) -> list[str]:
         "# What lies in this folder. Lines that begin with # are off; what they show are the defaults or examples.",
         "# Check it with: fusiform doctor dataset.yaml",
         _line("name", found.name, "enters the names of features that are kept"),
-        _line(
-            "subjects", _list(found.subjects or ["sub-01", "sub-02"]), "they fill {subject} below", known=found.subjects
-        ),
+        _line("subjects", found.subjects or ["sub-01", "sub-02"], "they fill {subject} below", known=found.subjects),
         _line("title", "one line about the data", known=False),
         _line("licence", "of the data", known=False),
         _line("cite", "papers", known=False),
@@ -46,16 +48,16 @@ def _stimuli(found: Guess) -> list[str]:
 def _responses(found: Guess) -> list[str]:
     lines = [
         "responses:",
-        _line("  samples", _text(found.samples or "{subject}/samples.tsv"), SAMPLES, known=found.samples),
-        _line("  files", _list(found.files or ["{subject}/betas.npy"]), FILES, known=found.files),
-        _line("  left", _list(found.left or ["lh.gii"]), "or files per hemisphere: .gii, .mgh, .npy", known=found.left),
-        _line("  right", _list(found.right or ["rh.gii"]), known=found.right),
+        _line("  samples", found.samples or "{subject}/samples.tsv", SAMPLES, known=found.samples),
+        _line("  files", found.files or ["{subject}/betas.npy"], FILES, known=found.files),
+        _line("  left", found.left or ["lh.gii"], "or files per hemisphere: .gii, .mgh, .npy", known=found.left),
+        _line("  right", found.right or ["rh.gii"], known=found.right),
         _line("  key", "betas", "of the array in .h5 files that hold several", known=False),
-        _line("  transpose", "true", "arrays are stored [targets, samples]", known=False),
+        _line("  transpose", True, "arrays are stored [targets, samples]", known=False),
         _line("  tr", 2.0, "seconds, for time series whose samples have no column time", known=False),
         _line("  mask", "mask.nii.gz", "voxels above zero are read", known=False),
         _line("  mesh", "fsaverage5", "that vertices belong to", known=False),
-        _line("  drop_nan", "true", "leave out targets that are NaN in some sample", known=False),
+        _line("  drop_nan", True, "leave out targets that are NaN in some sample", known=False),
         _line("  zscore", "run", "run, session, all or no", known=False),
     ]
     return lines if not found.derivatives and (found.files or found.left or found.right) else _off(lines)
@@ -68,16 +70,17 @@ def _fmriprep(found: Guess) -> list[str]:
         _line("  derivatives", found.derivatives or "derivatives/fmriprep"),
         _line("  events", ".", "BIDS folder with the events.tsv"),
         _line("  space", (found.spaces or ["MNI152NLin2009cAsym"])[0], spaces),
-        _line("  tasks", _list(found.tasks), "default: all", known=found.tasks),
+        _line("  tasks", found.tasks, "default: all", known=found.tasks),
         _line("  method", "window", "series, window, lss or lsa"),
-        _line("  window", "[4.0, 8.0]", "seconds after the onset that are averaged; for window"),
-        _line("  confounds", _list(found.confounds if found.derivatives else CONFOUNDS)),
+        _line("  window", [4.0, 8.0], "seconds after the onset that are averaged; for window"),
+        _line("  confounds", found.confounds if found.derivatives else CONFOUNDS),
         _line("  high_pass", 0.01, "Hz"),
-        _line("  zscore", "true", "within each run"),
+        _line("  zscore", True, "within each run"),
         _line("  stimulus", "stim_file", "column of events that names what was shown"),
-        _line("  trial_types", "[picture]", "events to read (default: all that name a stimulus)", known=False),
+        _line("  trial_types", ["picture"], "events to read (default: all that name a stimulus)", known=False),
         _line("  tail", 6.0, "seconds after a stimulus that still belong to it; for series", known=False),
         _line("  mask", "mask.nii.gz", "default: where the brain masks of all runs agree", known=False),
+        _line("  drop_nan", True, "leave out targets that are NaN, such as the medial wall", known=False),
     ]
     return lines if found.derivatives else _off(lines)
 
@@ -89,7 +92,7 @@ FILES = ".npy, .h5, .nii.gz, .dscalar.nii, .dtseries.nii"
 def _line(key: str, value: object, comment: str = "", *, known: object = True) -> str:
     """A line of YAML; commented out where the value is not known."""
     indent = key[: len(key) - len(key.lstrip())]
-    text = f"{indent}{'' if known else '# '}{key.lstrip()}: {value}"
+    text = f"{indent}{'' if known else '# '}{key.lstrip()}: {_value(value)}"
     return f"{text.ljust(WIDTH)} # {comment}" if comment else text
 
 
@@ -101,12 +104,23 @@ def _off(lines: Sequence[str]) -> list[str]:
     return [f"# {line.replace('# ', '', 1) if line.lstrip().startswith('#') else line}" for line in lines]
 
 
-def _text(name: str) -> str:
-    return f'"{name}"' if "{" in name else name
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        return value if _plain(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
-def _list(names: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, names))}]"
+def _plain(text: str) -> bool:
+    """Whether YAML reads a text back as it stands, in a line with a comment and in a list: `2024-05-01` is a date."""
+    read: list[Any] = []
+    for line in (f"key: {text} # a comment", f"key: [{text}]"):
+        try:
+            read.append(yaml.safe_load(line))
+        except (yaml.YAMLError, ValueError):  # the 99th of a month is no date, and no text either
+            return False
+    return read == [{"key": text}, {"key": [text]}]
 
 
 REGIONS = [
