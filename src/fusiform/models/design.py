@@ -77,6 +77,7 @@ class Design:
         dual: which of the two forms.
         centred: there is an intercept.
         scale: [P] factors on the features, or None; the penalty of a feature is divided by its square.
+        along: [N] of the dual without a scale, the rows times the mean, which the pass over the features has made.
         scratch: what batches write over.
     """
 
@@ -88,6 +89,7 @@ class Design:
     dual: bool
     centred: bool
     scale: Tensor | None = None
+    along: Tensor | None = None
     scratch: Scratch = field(default_factory=Scratch, compare=False)
 
     def columns(self, chosen: slice) -> Tensor:
@@ -110,6 +112,8 @@ class Design:
         mean = self.mean if self.scale is None else self.mean * self.scale
         if not self.dual:
             return mean.to(self.root.dtype)
+        if self.scale is None and self.along is not None:
+            return self.along.to(self.root.dtype)
         parts = [self.columns(part).double() @ mean[part] for part in blocks(len(mean), len(self.root))]
         return torch.stack(parts).sum(0).to(self.root.dtype)
 
@@ -200,17 +204,25 @@ def make_targets(raw: NDArray[Any], design: Design) -> Targets:
         DataError: a value is infinite.
     """
     rows = to_tensor(raw.T).to(design.root.device)  # [V, N]
-    if rows.isinf().any():
-        raise DataError("responses hold infinite values; drop or replace them first (only NaN marks a missing target)")
-    valid = ~rows.isnan().any(1)
-    rows[~valid] = 0.0
     share = (design.root.square() / design.root.square().sum()).double()
-    mean = rows @ share if design.centred else torch.zeros_like(rows[:, 0])
-    rows -= mean[:, None]
+    mean, valid = rows @ share, torch.ones_like(rows[:, 0], dtype=torch.bool)
+    if not mean.isfinite().all():  # only then is it worth a look at every number
+        valid = _without_nan(rows)
+        mean = rows @ share
+    rows -= (mean if design.centred else mean.zero_())[:, None]
     scale = (rows.square() @ share).sqrt()
     scale = torch.where(scale <= 1e-12 * mean.abs(), 1.0, scale)  # also where all is zero
     rows /= scale[:, None]
     return Targets(rows.to(design.root.dtype) * design.root, mean, scale, valid)
+
+
+def _without_nan(rows: Tensor) -> Tensor:
+    """Set targets [V, N] that have a NaN to zero, in place; the others, [V]."""
+    if rows.isinf().any():
+        raise DataError("responses hold infinite values; drop or replace them first (only NaN marks a missing target)")
+    valid = ~rows.isnan().any(1)
+    rows[~valid] = 0.0
+    return valid
 
 
 def blocks(count: int, width: int, size: int = BLOCK) -> Iterator[slice]:
@@ -254,9 +266,12 @@ def _primal_design(X: Any, root: Tensor, share: Tensor, centred: bool) -> Design
 
 def _dual_design(X: Any, root: Tensor, share: Tensor, centred: bool) -> Design:
     """In one pass: a block of columns has all samples, and so its own mean."""
-    means, gram = [], share.new_zeros(len(root), len(root))
+    means, gram, along = [], share.new_zeros(len(root), len(root)), torch.zeros_like(share)
     for part in blocks(X.shape[1], len(root)):
         block = to_tensor(X[:, part]).to(share)
         means.append(share @ block)
-        add_squares(gram, block.sub_(means[-1]).mul_(root.double()[:, None]), last=part.stop == X.shape[1])
-    return Design(X, root[:, None][:, :0], root, torch.cat(means), gram, dual=True, centred=centred)
+        block.sub_(means[-1]).mul_(root.double()[:, None])
+        along.addmv_(block, means[-1])
+        add_squares(gram, block, last=part.stop == X.shape[1])
+    empty = root[:, None][:, :0]
+    return Design(X, empty, root, torch.cat(means), gram, dual=True, centred=centred, along=along)
