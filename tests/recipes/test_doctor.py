@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 from fusiform.cli import main
+from fusiform.data import Responses, Space
 from fusiform.datasets import load_dataset
 from fusiform.datasets.contract import Finding
 from fusiform.datasets.fetch import check_files
+from fusiform.datasets.folder import Folder
 from fusiform.errors import SettingsError, UnknownNameError
 from fusiform.recipes.doctor import data, doctor, environment
 from fusiform.recipes.doctor.environment import extras
@@ -119,6 +121,40 @@ class TestData:
         page = (tmp_path / "out/report.html").read_text()
         assert "Checkup of mine" in page
         assert {path.name for path in (tmp_path / "out/figures").iterdir()} == {"stimuli.png", "ceiling.png"}
+
+    def test_responses_are_read_once_besides_the_contract(
+        self, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        whole = Folder.responses
+
+        def counted(self: Folder, subject: str, **more: Any) -> Responses:
+            asked.append(subject)
+            return whole(self, subject, **more)
+
+        monkeypatch.setattr(Folder, "responses", counted)
+        monkeypatch.setattr(data, "examine", lambda dataset, **more: iter([Finding("form", "well")]))
+        checkup = doctor(str(mine / "dataset.yaml"), out=tmp_path / "out")
+        assert checkup.failed == 0, checkup.lines()
+        assert asked == ["sub-01"]
+
+    def test_ranges_of_many_targets_hold_a_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import tracemalloc
+
+        random = np.random.default_rng(0)
+        values = random.normal(size=(400, 20_000)).astype(np.float32)
+        values[:, 7], values[3, 5], values[399, 6] = 0.1, -50, 60
+        shown = pd.DataFrame({"stimulus": ["a"] * 400})
+        responses = Responses(values, shown, Space("many", pd.DataFrame({"vertex": np.arange(20_000)})))
+        monkeypatch.setattr(data, "BLOCK", 200_000)
+        tracemalloc.start()
+        told, constant = data._ranges(responses)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 0.4 * values.nbytes
+        assert told.said.startswith("-50 to 60, median ")
+        assert re.search(r"98 % from -2\.3\d+ to 2\.3\d+", told.said)
+        assert constant.said == "1 of 20000 targets are constant (outside of the brain?)"
 
     def test_derivatives_of_fmriprep_are_well(self, tmp_path: Path) -> None:
         fmriprep.write(tmp_path / "scans")
@@ -302,7 +338,7 @@ class TestCommand:
 
 
 class TestAgreements:
-    @pytest.mark.parametrize("name", ["nsd", "mindeye", "algonauts2023", "algonauts2025"])
+    @pytest.mark.parametrize("name", ["nsd", "mindeye", "algonauts2023"])
     def test_fetch_refuses_and_says_where_to_apply(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["fetch", name]) == 2
         sentence = capsys.readouterr().err.splitlines()[-1]

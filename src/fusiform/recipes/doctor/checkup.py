@@ -11,7 +11,7 @@ from fusiform.datasets.contract import Finding
 from fusiform.datasets.roots import looking_in
 from fusiform.errors import FusiformError
 from fusiform.plots.report import Section, save_figures, write_report
-from fusiform.recipes.doctor.data import data, pictures
+from fusiform.recipes.doctor.data import Reading, data, pictures
 from fusiform.recipes.doctor.environment import environment
 from fusiform.recipes.doctor.fit import fits
 from fusiform.registry import names
@@ -105,14 +105,15 @@ def _of_dataset(
         return Checkup(_with_agreement(tiers, name))
     source = found[0]
     part, subject = choose("part", part, source.parts), choose("subject", subject, source.subjects)
-    tiers["data"] += _collect("data", lambda: data(source, part, subject))
+    reading = Reading(source, part, subject)
+    tiers["data"] += _collect("data", lambda: data(reading))
     if not all(finding.ok for finding in tiers["data"]):
         said = "not tried: the data are not well"
         return Checkup({**_with_agreement(tiers, name), "models": [Finding("fit", said)]})
-    tiers["models"] = _collect("fit", lambda: fits(source, part, subject, device))
+    tiers["models"] = _collect("fit", lambda: fits(reading, device))
     if out is None:
         return Checkup(tiers)
-    return Checkup(tiers, _write(Path(out), source, pictures(source, part, subject), tiers))
+    return Checkup(tiers, _write(Path(out), source, pictures(reading), tiers))
 
 
 def _collect(about: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fusiform.data import Recording, Responses, Stimuli
+from fusiform.data import Recording, Responses, Space, Stimuli
+from fusiform.data.spread import spread
 from fusiform.datasets import Dataset
 from fusiform.datasets.contract import Finding, examine
 from fusiform.datasets.fetch import check_files
@@ -19,22 +21,66 @@ from fusiform.plots.report import Picture, Section
 from fusiform.recipes.ceilings import ceiling_of, published_ceiling
 from fusiform.recipes.steps import averaged
 
-__all__ = ["data", "pictures"]
+__all__ = ["Reading", "data", "pictures"]
 
 MOST = 8  # stimuli that are loaded, and shown
 ROWS = 2000  # samples over which ranges are told
+COLUMNS = 1000  # targets over which percentiles are told
+BLOCK = 1 << 22  # numbers that are looked at in one go
 
 
-def data(dataset: Dataset, part: str, subject: str) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Ceiling:
+    """The largest r to expect of every target.
+
+    Args:
+        values: [V], or None where nothing is known.
+        source: where they are from, or why there are none.
+    """
+
+    values: NDArray[np.float64] | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is looked at; responses are read once for all that is told of them, and by `examine` on its own.
+
+    Args:
+        dataset: where they are from.
+        part: one of its kinds of stimuli.
+        subject: one of its subjects.
+    """
+
+    dataset: Dataset
+    part: str
+    subject: str
+
+    @cached_property
+    def stimuli(self) -> Stimuli:
+        """All of the part."""
+        return self.dataset.stimuli(self.part)
+
+    @cached_property
+    def responses(self) -> Responses:
+        """All of the subject."""
+        return self.dataset.responses(self.subject, part=self.part)
+
+    @cached_property
+    def ceiling(self) -> Ceiling:
+        """The largest r to expect of the responses."""
+        return ceiling(self.responses)
+
+
+def data(reading: Reading) -> Iterator[Finding]:
     """Files, contract, counts and ranges of one part and one subject."""
-    yield from _files(dataset.name)
-    findings = list(examine(dataset, parts=[part], subjects=[subject], most=MOST))
+    yield from _files(reading.dataset.name)
+    findings = list(examine(reading.dataset, parts=[reading.part], subjects=[reading.subject], most=MOST))
     yield from findings
     if all(finding.ok for finding in findings):
-        responses = dataset.responses(subject, part=part)
-        yield _samples(responses)
-        yield from _ranges(responses)
-        yield _ceiling(responses)
+        yield _samples(reading.responses)
+        yield from _ranges(reading.responses)
+        yield _ceiling(reading.ceiling)
 
 
 def _files(name: str) -> Iterator[Finding]:
@@ -59,35 +105,35 @@ def _samples(responses: Responses) -> Finding:
 
 
 def _ranges(responses: Responses) -> Iterator[Finding]:
-    rows = np.unique(np.linspace(0, len(responses) - 1, ROWS).astype(np.int64))
-    values = np.asarray(responses.values[rows], dtype=np.float64)
-    low, middle, high = np.percentile(values, [1, 50, 99])
-    yield Finding(
-        "range", f"{values.min():.4g} to {values.max():.4g}, median {middle:.4g}, 98 % from {low:.4g} to {high:.4g}"
-    )
-    constant = int((np.ptp(values, axis=0) == 0).sum())
-    if constant == values.shape[1]:
+    rows, some = _spread_out(len(responses), ROWS), _spread_out(responses.space.size, COLUMNS)
+    step, sampled = max(1, BLOCK // responses.space.size), []
+    ends = _ends(np.asarray(responses.values[rows[:1]]))
+    for start in range(0, len(rows), step):
+        values = np.asarray(responses.values[rows[start : start + step]])
+        ends = _ends(np.concatenate([ends, values]))
+        sampled.append(values[:, some])
+    low, middle, high = np.percentile(np.concatenate(sampled), [1, 50, 99])
+    told = f"{ends.min():.4g} to {ends.max():.4g}, median {middle:.4g}, 98 % from {low:.4g} to {high:.4g}"
+    yield Finding("range", told)
+    constant, count = int((spread(ends) == 0).sum()), ends.shape[1]
+    if constant == count:
         said = f"all {constant} targets have the same value in all samples; wanted ones that vary: check what was read"
         yield Finding("range", said, ok=False)
     elif constant:
-        yield Finding("range", f"{constant} of {values.shape[1]} targets are constant (outside of the brain?)")
+        yield Finding("range", f"{constant} of {count} targets are constant (outside of the brain?)")
 
 
-@dataclass(frozen=True)
-class Ceiling:
-    """The largest r to expect of every target.
-
-    Args:
-        values: [V], or None where nothing is known.
-        source: where they are from, or why there are none.
-    """
-
-    values: NDArray[np.float64] | None
-    source: str
+def _ends(values: NDArray[Any]) -> NDArray[Any]:
+    """The smallest and the largest of each target, [2, V]."""
+    return np.stack([values.min(axis=0), values.max(axis=0)])
 
 
-def _ceiling(responses: Responses) -> Finding:
-    found = ceiling(responses)
+def _spread_out(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many positions, from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
+def _ceiling(found: Ceiling) -> Finding:
     if found.values is None:
         return Finding("ceiling", f"none: {found.source}")
     above = float((found.values > 0.3).mean())
@@ -109,11 +155,10 @@ def ceiling(responses: Responses) -> Ceiling:
     return Ceiling(found, "from the published ncsnr" if published else "from the agreement of repeats")
 
 
-def pictures(dataset: Dataset, part: str, subject: str) -> list[Section]:
+def pictures(reading: Reading) -> list[Section]:
     """The first stimuli that the subject saw, and the ceiling of every target: on a map where they have places."""
-    stimuli, responses = dataset.stimuli(part), dataset.responses(subject, part=part)
-    seen = stimuli.select(list(dict.fromkeys(responses.samples["stimulus"].astype(str))))
-    return [_shown(seen, subject), _ceiling_section(responses)]
+    seen = reading.stimuli.select(list(dict.fromkeys(reading.responses.samples["stimulus"].astype(str))))
+    return [_shown(seen, reading.subject), _ceiling_section(reading.ceiling, reading.responses.space)]
 
 
 def _shown(stimuli: Stimuli, subject: str) -> Section:
@@ -136,14 +181,14 @@ def _told(shown: Any) -> str:
     return f"{shown.duration:g} s: {', '.join(held)}"
 
 
-def _ceiling_section(responses: Responses) -> Section:
-    title, found = "Noise ceiling", ceiling(responses)
+def _ceiling_section(found: Ceiling, space: Space) -> Section:
+    title = "Noise ceiling"
     if found.values is None:
         return Section(title, notice=f"No ceiling can be told: {found.source}.")
     caption = f"The largest r to expect of averaged responses, {found.source}."
-    if why := unmapped(responses.space):
-        caption += f" There is no map, for the space {responses.space.name!r} {why}."
+    if why := unmapped(space):
+        caption += f" There is no map, for the space {space.name!r} {why}."
         figure = histogram({"r ceiling": found.values}, x="r ceiling")
     else:
-        figure = brain_map(found.values, responses.space, label="r ceiling", limits=(0.0, 1.0))
+        figure = brain_map(found.values, space, label="r ceiling", limits=(0.0, 1.0))
     return Section(title, pictures=[Picture("ceiling", figure, caption)])

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusiform.data import Recording, Responses, Stimuli
-from fusiform.datasets import Dataset
 from fusiform.datasets.contract import Finding
 from fusiform.features.baselines.audio import Tracks
 from fusiform.features.baselines.gabor import Gabor
@@ -16,6 +15,7 @@ from fusiform.features.extract import extract
 from fusiform.features.tokens import Backbone
 from fusiform.models.ridge import RidgeCV
 from fusiform.pairs import pair
+from fusiform.recipes.doctor.data import Reading
 from fusiform.recipes.steps import averaged
 from fusiform.scores import score
 
@@ -28,9 +28,9 @@ FOLDS = 5  # within the training rows, where there are as many
 BANDS, LEAST_RATE = 16, 1000  # of log-mel: few bands, so that sounds of this rate (Hz) fill each
 
 
-def fits(dataset: Dataset, part: str, subject: str, device: str) -> Iterator[Finding]:
+def fits(reading: Reading, device: str) -> Iterator[Finding]:
     """A ridge from each backbone that needs no weights and reads this kind of stimuli."""
-    stimuli, responses = _few(dataset.stimuli(part), dataset.responses(subject, part=part))
+    stimuli, responses = _few(reading.stimuli, reading.responses)
     backbones = _backbones(stimuli)
     if not backbones:
         said = f"not tried: every backbone that reads a {stimuli.kind} like these needs weights, words, or sounds of "
