@@ -233,7 +233,9 @@ def test_responses_on_disk_are_read_in_batches(rng, tmp_path, monkeypatch, solve
     plan = planner.make_plan
     monkeypatch.setattr(banded, "make_plan", lambda *args: replace(plan(*args), batch=4))
     model = BandedRidgeCV(ALPHAS, solver=solver, steps=2, n_candidates=3).fit(X, lazy)
-    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-9)
+    close = 1e-9 if solver == "random" else 1e-5  # where conjugate gradients stop
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=close, atol=close)
+    np.testing.assert_allclose(model.band_weights_, whole.band_weights_, rtol=close)
     np.testing.assert_allclose(model.cv_scores_, whole.cv_scores_, rtol=1e-9)
 
 
@@ -293,3 +295,15 @@ def test_gradient_reports_the_score_asked_for_of_weighed_samples(rng, scoring):
         )
         slow = again.fit(X, Y[:, t], sample_weight=weight).best_scores_
         np.testing.assert_allclose(model.best_scores_[t], slow, rtol=1e-3)
+
+
+def test_settings_come_back_where_json_can_hold_them(rng, tmp_path):
+    X, Y = problem(rng, NARROW)
+    folds = [(np.arange(40), np.arange(40, 80)), (np.arange(40, 80), np.arange(40))]
+    settings = {"cv": folds, "n_candidates": 3, "concentration": (2.0, 0.5), "alpha_per_target": False}
+    model = BandedRidgeCV(ALPHAS, **settings, folder=tmp_path / "fit").fit(X, Y)
+    again = BandedRidgeCV.load(tmp_path / "fit")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.concentration == [2.0, 0.5]
+    assert not again.alpha_per_target
+    assert again.cv == 5  # arrays of positions are not kept

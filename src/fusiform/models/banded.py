@@ -1,55 +1,40 @@
 """Banded ridge as an estimator: features come as a mapping of bands, each with a penalty chosen for every target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_array
-from torch import Tensor
 
-from fusiform.errors import DataError, SettingsError
-from fusiform.models.banded_shell import BandedShell, side_by_side
-from fusiform.models.bands import (
-    Banded,
-    Candidate,
-    Choice,
-    check_candidates,
-    choose,
-    draw_candidates,
-    grid_candidates,
-    make_banded,
-    search,
-    solve_bands,
-)
-from fusiform.models.design import TargetBatches, make_design, to_numpy
+from fusiform.errors import SettingsError
+from fusiform.models.banded_shell import BandedShell
+from fusiform.models.bands import Banded, choose, make_banded, search, solve_bands
+from fusiform.models.design import Frame, TargetBatches, blocks, make_design, to_numpy
 from fusiform.models.folds import Split, splits
-from fusiform.models.gradient import Kernels, descend
 from fusiform.models.heldout import Scoring
 from fusiform.models.inputs import (
-    check_alphas,
     check_amounts,
     check_folds,
     check_scoring,
+    check_tolerance,
     check_weight,
     data_key,
     find_frame,
     fingerprint,
-    is_lazy,
-    last,
     shown,
     warn_missing,
 )
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
+from fusiform.models.precision import all_digits
+from fusiform.models.proposals import Proposals, longest, mean_eigenvalue
 from fusiform.models.refine import refine
 from fusiform.models.results import MANIFEST, Results, refuse_fit
 from fusiform.models.shared import SEARCH
+from fusiform.models.side_by_side import SideBySide, side_by_side
 
 __all__ = ["BandedRidgeCV"]
-
-RELATIVE = np.logspace(-4, 4, 33)  # the default grid, in units of the mean eigenvalue
 
 
 class BandedRidgeCV(BandedShell):
@@ -61,8 +46,12 @@ class BandedRidgeCV(BandedShell):
     Args:
         alphas: [A] penalties; or a mapping band -> penalties of its own, all combinations of which are tried; None: as
             in `RidgeCV`, of equally weighted bands.
+        alpha_per_target: each target has band weights and an alpha of its own; else all share those whose score has the
+            best mean over the targets.
         candidates: [C, B] band weights to try, in the order of the bands; None: `n_candidates` random ones.
-        n_candidates: equal weights, then draws from Dirichlet distributions of concentration 1 and 0.1 by turns.
+        n_candidates: equal weights, then draws from Dirichlet distributions.
+        concentration: of those distributions; several take turns. At 1 draws are spread evenly over the simplex, below
+            it they come near its corners, where few bands count, above it near equal weights.
         solver: `"random"`: the best candidate; `"gradient"`: from there on down the held-out squared error, by
             implicit differentiation (Adam, conjugate gradients), each target on its own path.
         steps: of the gradient solver.
@@ -75,6 +64,8 @@ class BandedRidgeCV(BandedShell):
         dtype: as in `RidgeCV`.
         tolerance: as in `RidgeCV`.
         memory_limit: as in `RidgeCV`.
+        keep_weights: without them nothing can be predicted, but band weights, alphas and scores take little memory and
+            nothing is solved in the end.
         folder: where results are written, the search candidate by candidate; a stopped fit goes on from there.
         progress: show a bar.
 
@@ -85,8 +76,12 @@ class BandedRidgeCV(BandedShell):
         band_weights_: [V, B] g.
         best_alphas_: [V].
         best_scores_: [V] held-out score; higher is better.
-        cv_scores_: [C, V] best score of each candidate.
+        fold_scores_: [F, V] score of each fold, of which that is the mean.
         candidates_: [C, B].
+        alphas_: [C, A] alphas tried with each; NaN where it had fewer than others.
+        cv_scores_: [C, V] best score of each candidate.
+        best_candidates_: [V] place of the best; the gradient solver started there.
+        curves_: [A, V] score of every alpha of that candidate.
         plan_: what was done.
     """
 
@@ -94,8 +89,10 @@ class BandedRidgeCV(BandedShell):
         self,
         alphas: ArrayLike | Mapping[str, ArrayLike] | None = None,
         *,
+        alpha_per_target: bool = True,
         candidates: ArrayLike | None = None,
         n_candidates: int = 20,
+        concentration: float | Sequence[float] = (1.0, 0.1),
         solver: Literal["random", "gradient"] = "random",
         steps: int = 30,
         rate: float = 0.5,
@@ -107,12 +104,15 @@ class BandedRidgeCV(BandedShell):
         dtype: str | None = None,
         tolerance: float = 1e-2,
         memory_limit: int | None = None,
+        keep_weights: bool = True,
         folder: Path | str | None = None,
         progress: bool = False,
     ) -> None:
         self.alphas = alphas
+        self.alpha_per_target = alpha_per_target
         self.candidates = candidates
         self.n_candidates = n_candidates
+        self.concentration = concentration
         self.solver = solver
         self.steps = steps
         self.rate = rate
@@ -124,6 +124,7 @@ class BandedRidgeCV(BandedShell):
         self.dtype = dtype
         self.tolerance = tolerance
         self.memory_limit = memory_limit
+        self.keep_weights = keep_weights
         self.folder = folder
         self.progress = progress
 
@@ -138,9 +139,8 @@ class BandedRidgeCV(BandedShell):
         """Choose band weights and alphas, and solve.
 
         Args:
-            X: band -> [N, P_b].
-            y: [N, V] or [N], in memory or on disk (memory map, zarr, HDF5). A target with a NaN is not fitted; the
-                others are.
+            X: band -> [N, P_b], in memory or on disk (memory map, zarr, HDF5).
+            y: [N, V] or [N], likewise. A target with a NaN is not fitted; the others are.
             groups: [N] labels, for a `cv` that keeps them together.
             sample_weight: [N].
 
@@ -150,25 +150,22 @@ class BandedRidgeCV(BandedShell):
         """
         self._check()
         features, responses = self._read(X, y)
-        weight, folds = check_weight(sample_weight, len(features)), splits(self.cv, len(features), groups)
+        count = features.shape[0]
+        weight, folds = check_weight(sample_weight, count), splits(self.cv, count, groups)
         check_scoring(self.scoring, folds)
         check_folds(folds, weight)
         frame = find_frame(self.device, self.dtype, features)
-        shape = len(features), features.shape[1]
-        self.plan_ = self._plan(shape, len(self.bands_), responses.shape[1], folds, frame)
-        dual = self.plan_.form == "dual" or self.solver == "gradient"
-        design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
-        banded = make_banded(design, self._columns_)
-        candidates = self._candidates(banded)
-        batches = TargetBatches(responses, design, self.plan_.batch)
-        key = self._key(features, responses, weight, folds, candidates)
-        choice = self._search(banded, candidates, folds, batches, key)
-        chosen = np.stack([one.weights for one in candidates])[choice.candidate.cpu().numpy()]
-        if self.solver == "gradient":
-            coef, chosen, choice = refine(banded, chosen, choice, folds, batches, self.scoring, self._path)
-        else:
-            coef = solve_bands(banded, candidates, choice, batches)
-        self._keep(banded, candidates, batches, choice, chosen, coef)
+        check_tolerance(self.tolerance, frame)
+        self.plan_ = self._plan(features, self.bands_, responses.shape[1], folds, frame)
+        dual = self.plan_.form == "dual"
+        with all_digits():
+            design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
+            banded = make_banded(design, self._columns_)
+            self._tried_ = self._proposals.of(self.bands_, mean_eigenvalue(banded))
+            batches = TargetBatches(responses, design, self.plan_.batch)
+            results = self._search(banded, folds, batches, self._key(features, responses, weight, folds))
+            found = self._solve(banded, folds, batches, results)
+        self._keep(banded, batches, found)
         if self.folder is not None and not (Path(self.folder) / MANIFEST).exists():
             self.save(self.folder)
         return self
@@ -177,141 +174,127 @@ class BandedRidgeCV(BandedShell):
         """The plan of `fit` with these data; `print` it. Nothing is computed.
 
         Raises:
-            SettingsError: it would not fit in memory.
+            SettingsError: impossible settings, or it would not fit in memory; the message says what would.
         """
+        self._check()
         features, bands = side_by_side(X)
         frame = find_frame(self.device, self.dtype, features)
-        count, folds = 1 if np.ndim(y) == 1 else np.shape(y)[1], splits(self.cv, len(features), groups)
-        return self._plan((len(features), features.shape[1]), len(bands), count, folds, frame)
-
-    def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[NDArray[Any], Any]:
-        """Features of all bands [N, P] and responses [N, V]; settings that are plain numbers are looked at, too."""
-        check_amounts(tolerance=self.tolerance, memory_limit=self.memory_limit)
-        features, bands = side_by_side(X)
-        self.bands_, self._columns_ = list(bands), list(bands.values())
-        lazy = is_lazy(y)
-        responses: Any = y if lazy else check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
-        if responses.shape[0] != len(features):
-            raise DataError(f"X has {len(features)} samples, y {responses.shape[0]}; wanted as many")
-        self.single_ = responses.ndim == 1
-        return features, np.asarray(responses)[:, None] if self.single_ else responses
+        count, folds = 1 if np.ndim(y) == 1 else np.shape(y)[1], splits(self.cv, features.shape[0], groups)
+        return self._plan(features, list(bands), count, folds, frame)
 
     def _check(self) -> None:
+        """Look at the settings that need no data."""
+        check_amounts(tolerance=self.tolerance, memory_limit=self.memory_limit)
         if self.solver not in ("random", "gradient"):
             raise SettingsError(f"solver is {self.solver!r}; wanted 'random' or 'gradient'")
         if self.solver == "gradient" and self.scoring == "pearson":
             raise SettingsError("solver='gradient' follows the squared error; give scoring='mse' or 'r2'")
+        if self.solver == "gradient" and not self.alpha_per_target:
+            raise SettingsError("solver='gradient' has a path for each target; give alpha_per_target=True, or 'random'")
         if self.n_candidates < 1 or self.steps < 1 or self.rate <= 0:
             raise SettingsError(
                 f"got n_candidates={self.n_candidates}, steps={self.steps}, rate={self.rate}; wanted all above zero"
             )
 
-    def _plan(self, shape: tuple[int, int], bands: int, targets: int, folds: list[Split], frame: Any) -> Plan:
-        grid = RELATIVE if self.alphas is None or isinstance(self.alphas, Mapping) else check_alphas(self.alphas)
-        held = [len(test) for _, test in folds]
-        samples, width = shape
+    def _plan(
+        self, features: SideBySide, bands: Sequence[str], targets: int, folds: Sequence[Split], frame: Frame
+    ) -> Plan:
+        candidates = self._proposals.of(bands)
+        alphas, descends = longest(candidates), self.solver == "gradient"
         job = Job(
-            samples,
-            width,
+            *features.shape,
             targets,
-            len(grid),
-            held,
+            len(alphas),
+            [len(test) for _, test in folds],
             frame.dtype.itemsize,
-            bands=bands,
-            candidates=self._count(),
-            together=self.solver == "gradient",
+            weights="memory" if self.keep_weights else "none",
+            bands=len(bands),
+            candidates=len(candidates),
+            steps=self.steps if descends else 0,
+            shared=not self.alpha_per_target,
         )
-        form: Form | None = "dual" if self.solver == "gradient" else None
-        return make_plan(job, frame, expected_rank(grid, self.tolerance), self.memory_limit, form)
+        form: Form | None = "dual" if descends else None
+        return make_plan(job, frame, expected_rank(alphas, self.tolerance), self.memory_limit, form)
 
-    def _count(self) -> int:
-        if isinstance(self.alphas, Mapping):
-            return int(np.prod([np.size(grid) for grid in self.alphas.values()]))
-        return self.n_candidates if self.candidates is None else len(np.atleast_2d(np.asarray(self.candidates)))
+    @property
+    def _proposals(self) -> Proposals:
+        return Proposals(self.alphas, self.candidates, self.n_candidates, self.concentration, self.seed)
 
-    def _candidates(self, banded: Banded) -> list[Candidate]:
-        if isinstance(self.alphas, Mapping):
-            if self.candidates is not None or set(self.alphas) != set(self.bands_):
-                raise SettingsError(
-                    f"alphas has grids for {sorted(self.alphas)}; wanted one per band ({sorted(self.bands_)}), and no "
-                    "candidates beside them"
-                )
-            return grid_candidates([check_alphas(self.alphas[name]) for name in self.bands_])
-        if self.alphas is None:
-            trace, equal = banded.design.gram.diagonal().sum(), 1 / len(self.bands_)
-            mean = float(trace) * equal / min(len(banded.design.root), len(banded.design.mean))
-            alphas = RELATIVE * (mean or 1.0)
-        else:
-            alphas = check_alphas(self.alphas)
-        if self.candidates is None:
-            return draw_candidates(len(self.bands_), self.n_candidates, alphas, self.seed)
-        return [Candidate(weights, alphas) for weights in check_candidates(self.candidates, len(self.bands_))]
-
-    def _search(
-        self,
-        banded: Banded,
-        candidates: list[Candidate],
-        folds: list[Split],
-        batches: TargetBatches,
-        key: dict[str, Any],
-    ) -> Choice:
-        shape = (len(candidates), len(batches)), np.float64
+    def _search(self, banded: Banded, folds: Sequence[Split], batches: TargetBatches, key: dict[str, Any]) -> Results:
+        """Every candidate's scores, from which the best is chosen."""
+        scores, alphas = (len(self._tried_), len(batches)), self.plan_.job.alphas
+        shapes: dict[str, Any] = {
+            "scores": (scores, np.float64),
+            "alphas": (scores, np.float64),
+            "curves": ((len(batches), alphas), np.float64),
+            "folds": ((len(batches), len(folds)), np.float64),
+        }
         folder = None if self.folder is None else Path(self.folder) / SEARCH
         if folder is not None and not (folder / MANIFEST).exists():
             refuse_fit(folder.parent)
-        results = Results.open({"scores": shape, "alphas": shape}, folder, key)
-        left = len(candidates) - results.done
-        steps = search(banded, candidates, folds, batches, self.scoring, self.tolerance, results)
-        for _ in shown(((count, None) for count in steps), left, self.progress, "candidate"):
+        results = Results.open(shapes, folder, key)
+        left, shared = len(self._tried_) - results.done, not self.alpha_per_target
+        steps = search(banded, self._tried_, folds, batches, self.scoring, self.tolerance, shared, results)
+        self._show(steps, left, "candidate")
+        return results
+
+    def _show(self, steps: Iterator[int], count: int, unit: str) -> None:
+        """Run through the steps, with a bar."""
+        for _ in shown(((done, None) for done in steps), count, self.progress, unit):
             pass
-        return choose(results, banded.design.gram)
+
+    def _solve(
+        self, banded: Banded, folds: Sequence[Split], batches: TargetBatches, results: Results
+    ) -> dict[str, NDArray[Any]]:
+        """What is kept of every target, from its best candidate on."""
+        choice = choose(results, not self.alpha_per_target)
+        kept = {
+            "scores": results.arrays["scores"].T,
+            "curves": results.arrays["curves"],
+            "folds": results.arrays["folds"],
+        }
+        found: dict[str, NDArray[Any]] = {name: np.array(array) for name, array in kept.items()}
+        found |= {"score": choice.score, "candidate": choice.candidate, "alpha": choice.alpha}
+        found["weights"] = np.stack([one.weights for one in self._tried_])[choice.candidate]
+        if self.solver == "random":
+            return found | ({"coef": solve_bands(banded, self._tried_, choice, batches)} if self.keep_weights else {})
+        if self.keep_weights:
+            width = banded.design.root.itemsize
+            found["coef"] = np.empty((len(batches), len(banded.design.mean)), f"float{8 * width}")
+        steps = refine(banded, folds, batches, self.scoring, self.steps, self.rate, found)
+        self._show(steps, (self.steps + 1) * len(batches.parts), "step")
+        return found
 
     def _key(
-        self,
-        features: Any,
-        responses: Any,
-        weight: NDArray[Any] | None,
-        folds: list[Split],
-        candidates: list[Candidate],
+        self, features: SideBySide, responses: Any, weight: NDArray[Any] | None, folds: Sequence[Split]
     ) -> dict[str, Any]:
+        """What identifies a fit that may be resumed."""
         if self.folder is None:
             return {}
+        shared = ("alpha_per_target", "solver", "steps", "rate", "scoring", "tolerance")
         return {
             "model": "BandedRidgeCV",
             "data": data_key(self, features, responses, weight),
             "bands": {name: band.stop for name, band in zip(self.bands_, self._columns_, strict=True)},
-            "candidates": fingerprint(*(part for one in candidates for part in (one.weights, one.alphas))),
+            "candidates": fingerprint(*(part for one in self._tried_ for part in (one.weights, one.alphas))),
             "folds": fingerprint(*(part for fold in folds for part in fold)),
-            **{name: getattr(self, name) for name in ("solver", "steps", "rate", "scoring", "tolerance")},
+            **{name: getattr(self, name) for name in shared},
         }
 
-    def _path(self, kernels: Sequence[Kernels], start: Tensor, inner: int) -> tuple[Tensor, Tensor]:
-        path = descend(kernels, start, self.steps, self.rate, inner)
-        return last(shown(((1, step) for step in path), self.steps + 1, self.progress, "step"))
-
-    def _keep(
-        self,
-        banded: Banded,
-        candidates: Sequence[Candidate],
-        batches: TargetBatches,
-        choice: Choice,
-        chosen: NDArray[np.float64],
-        coef: Tensor,
-    ) -> None:
+    def _keep(self, banded: Banded, batches: TargetBatches, found: dict[str, NDArray[Any]]) -> None:
+        """Take over what was found, NaN (a place: -1) for targets that were not valid."""
         self._center_ = to_numpy(banded.design.mean)
-        self.candidates_ = np.stack([candidate.weights for candidate in candidates])
-        mean, valid = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("mean", "valid"))
-        found = {
-            "coef": coef,
-            "mean": mean,
-            "intercept": mean - (coef.double() @ banded.design.mean),
-            "weights": torch.as_tensor(chosen),
-            "alpha": choice.alpha,
-            "score": choice.score,
-            "scores": choice.scores.T,
-        }
-        self.arrays_ = {name: np.array(part.cpu().numpy()) for name, part in found.items()}
-        missing = ~valid.cpu().numpy()
-        for array in self.arrays_.values():
-            array[missing] = np.nan
+        means, valid = zip(*((batch.mean, batch.valid) for batch in batches), strict=True)
+        found["mean"], missing = to_numpy(torch.cat(means)), ~torch.cat(valid).cpu().numpy()
+        if "coef" in found:
+            found["intercept"] = found["mean"] - _of_center(found["coef"], self._center_)
+        for array in found.values():
+            array[missing] = np.nan if array.dtype.kind == "f" else -1
+        self.arrays_ = found
         warn_missing(missing)
+
+
+def _of_center(coef: NDArray[Any], center: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What weights [V, P] predict of the mean sample [P], [V] in float64."""
+    mean = torch.from_numpy(center)
+    return np.concatenate([to_numpy(torch.from_numpy(coef[part]).double() @ mean) for part in blocks(*coef.shape)])

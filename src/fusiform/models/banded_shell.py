@@ -9,28 +9,30 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from fusiform.errors import DataError
-from fusiform.models.bands import split_variance
+from fusiform.errors import DataError, SettingsError
+from fusiform.models.bands import Candidate, split_variance
+from fusiform.models.inputs import is_lazy
 from fusiform.models.planner import Plan
 from fusiform.models.results import Results, plain_settings, plan_of, plan_state, read_state, save_arrays
+from fusiform.models.side_by_side import SideBySide, side_by_side
 
-__all__ = ["BandedShell", "side_by_side"]
+__all__ = ["BandedShell"]
 
 
 class BandedShell(BaseEstimator):  # type: ignore[misc]
     """A fitted linear model per target on features in bands.
 
     Subclasses set `arrays_` (name -> array with a row per target), `bands_` and their columns, `_center_` [P] (feature
-    means), `candidates_` [C, B], `single_` and `plan_`.
+    means), `_tried_` [C], `single_` and `plan_`.
     """
 
     arrays_: dict[str, NDArray[Any]]
     bands_: list[str]
-    candidates_: NDArray[np.float64]
     plan_: Plan
     single_: bool
     _columns_: list[slice]
     _center_: NDArray[np.float64]
+    _tried_: list[Candidate]
 
     @property
     def coef_(self) -> dict[str, NDArray[Any]]:
@@ -62,6 +64,36 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
         """Best held-out score of each candidate, [C, V]."""
         return self._found("scores").T
 
+    @property
+    def candidates_(self) -> NDArray[np.float64]:
+        """Band weights that were tried, [C, B]."""
+        check_is_fitted(self, "arrays_")
+        return np.stack([one.weights for one in self._tried_])
+
+    @property
+    def alphas_(self) -> NDArray[np.float64]:
+        """Alphas that were tried with each candidate, [C, A]; NaN where it had fewer than others."""
+        check_is_fitted(self, "arrays_")
+        alphas = np.full((len(self._tried_), max(len(one.alphas) for one in self._tried_)), np.nan)
+        for row, one in zip(alphas, self._tried_, strict=True):
+            row[: len(one.alphas)] = one.alphas
+        return alphas
+
+    @property
+    def best_candidates_(self) -> NDArray[np.int64]:
+        """Place of each target's candidate, [V]; -1 for a target that was not fitted."""
+        return self._found("candidate")
+
+    @property
+    def curves_(self) -> NDArray[np.float64]:
+        """Held-out score of every alpha that was tried with the candidate chosen, [A, V]."""
+        return self._found("curves").T
+
+    @property
+    def fold_scores_(self) -> NDArray[np.float64]:
+        """Scores of each fold for what was chosen, [F, V]."""
+        return self._found("folds").T
+
     def predict(self, X: Mapping[str, ArrayLike]) -> NDArray[Any]:
         """Predict responses to bands of features, [N, V] ([N] if y was [N]). NaN for targets that had one."""
         pred = np.sum(list(self._parts(X).values()), axis=0) + self.arrays_["mean"]
@@ -85,14 +117,14 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
 
     def _parts(self, X: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         """What each band contributes to the prediction beside the mean, [N, V] each."""
-        check_is_fitted(self, "arrays_")
+        coef = self._found("coef")
         if set(X) != set(self.bands_):
             raise DataError(f"X has the bands {sorted(X)}; wanted those of the fit: {sorted(self.bands_)}")
         columns = dict(zip(self.bands_, self._columns_, strict=True))
-        return {name: self._part(X[name], band) for name, band in columns.items()}
-
-    def _part(self, values: ArrayLike, band: slice) -> NDArray[Any]:
-        return np.asarray((np.asarray(values) - self._center_[band]) @ self.arrays_["coef"][:, band].T)
+        return {
+            name: np.asarray((np.asarray(X[name]) - self._center_[band]) @ coef[:, band].T)
+            for name, band in columns.items()
+        }
 
     def save(self, folder: Path | str) -> None:
         """Save what was found to a folder, from which `load` makes the model again.
@@ -107,7 +139,7 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
             "bands": {name: band.stop for name, band in zip(self.bands_, self._columns_, strict=True)},
             "single": self.single_,
             "mean": self._center_.tolist(),
-            "candidates": self.candidates_.tolist(),
+            "candidates": [{"weights": one.weights.tolist(), "alphas": one.alphas.tolist()} for one in self._tried_],
         }
         save_arrays(folder, self.arrays_, {"model": type(self).__name__}, state)
 
@@ -123,24 +155,25 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
         model.arrays_, model.plan_, model.single_ = results.arrays, plan_of(state["plan"]), state["single"]
         model.bands_, stops = list(state["bands"]), list(state["bands"].values())
         model._columns_ = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-        model._center_, model.candidates_ = np.asarray(state["mean"]), np.asarray(state["candidates"])
+        model._center_ = np.asarray(state["mean"])
+        model._tried_ = [
+            Candidate(*(np.asarray(one[part]) for part in ("weights", "alphas"))) for one in state["candidates"]
+        ]
         return model
+
+    def _read(self, X: Mapping[str, ArrayLike], y: ArrayLike) -> tuple[SideBySide, Any]:
+        """Features of all bands [N, P] and responses [N, V]."""
+        features, bands = side_by_side(X)
+        self.bands_, self._columns_ = list(bands), list(bands.values())
+        lazy = is_lazy(y)
+        responses: Any = y if lazy else check_array(y, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+        if responses.shape[0] != features.shape[0]:
+            raise DataError(f"X has {features.shape[0]} samples, y {responses.shape[0]}; wanted as many")
+        self.single_ = responses.ndim == 1
+        return features, np.asarray(responses)[:, None] if self.single_ else responses
 
     def _found(self, name: str) -> NDArray[Any]:
         check_is_fitted(self, "arrays_")
+        if name not in self.arrays_:
+            raise SettingsError("the weights were not kept; fit with keep_weights=True to have them and to predict")
         return self.arrays_[name]
-
-
-def side_by_side(X: Any) -> tuple[NDArray[Any], dict[str, slice]]:
-    """All bands as one array [N, P], and the columns of each."""
-    if not isinstance(X, Mapping) or not X:
-        raise DataError(f"X is a {type(X).__name__}; wanted a mapping from band names to arrays [N, P_b]")
-    arrays = {
-        name: check_array(values, input_name=name, dtype=(np.float64, np.float32, np.float16))
-        for name, values in X.items()
-    }
-    counts = {name: len(values) for name, values in arrays.items()}
-    if len(set(counts.values())) > 1:
-        raise DataError(f"bands differ in their samples ({counts}); wanted as many in each")
-    edges = np.cumsum([0, *(values.shape[1] for values in arrays.values())]).tolist()
-    return np.hstack(list(arrays.values())), {name: slice(*edges[i : i + 2]) for i, name in enumerate(arrays)}

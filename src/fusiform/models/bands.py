@@ -10,6 +10,7 @@ Shapes: N samples, P features, V targets, B bands, C candidates, A alphas, Q as 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fusiform.errors import SettingsError
-from fusiform.models.design import Design, TargetBatches, to_numpy
+from fusiform.models.design import Design, Scratch, TargetBatches, Targets, add_squares, blocks, to_numpy
 from fusiform.models.fitting import solved, whole_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, fold_scores
 from fusiform.models.results import Results
+from fusiform.models.shared import best_of_all
 from fusiform.models.solvers import make_folds, scaled
 
 __all__ = [
@@ -67,12 +69,12 @@ class Banded:
     grams: Tensor | None
 
     def weighted(self, weights: NDArray[np.float64]) -> Design:
-        """The design with every band times the root of its weight."""
+        """The design with every band times the root of its weight; what its batches write over goes when it goes."""
         root = np.sqrt(np.repeat(weights, [band.stop - band.start for band in self.bands]))
-        scale = torch.as_tensor(root, device=self.design.gram.device)
+        scale, own = torch.as_tensor(root, device=self.design.gram.device), replace(self.design, scratch=Scratch())
         if self.grams is not None:
-            return scaled(self.design, scale, torch.tensordot(torch.as_tensor(weights).to(self.grams), self.grams, 1))
-        return scaled(self.design, scale, self.design.gram * scale * scale[:, None])
+            return scaled(own, scale, torch.tensordot(torch.as_tensor(weights).to(self.grams), self.grams, 1))
+        return scaled(own, scale, (self.design.gram * scale).mul_(scale[:, None]))
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,25 @@ class Choice:
     """The best for each target.
 
     Args:
-        score: [V] held-out, higher is better.
+        score: [V] held-out, higher is better; NaN for a target that was not fitted.
         candidate: [V] index of its band weights.
         alpha: [V].
-        scores: [C, V] best score of each candidate.
     """
 
-    score: Tensor
-    candidate: Tensor
-    alpha: Tensor
-    scores: Tensor
+    score: NDArray[np.float64]
+    candidate: NDArray[np.intp]
+    alpha: NDArray[np.float64]
 
 
-def draw_candidates(bands: int, count: int, alphas: NDArray[np.float64], seed: int) -> list[Candidate]:
-    """Equal weights first, then Dirichlet draws: every other one spread evenly (1), the rest near the corners (0.1)."""
+def draw_candidates(
+    bands: int, count: int, alphas: NDArray[np.float64], seed: int, concentration: Sequence[float]
+) -> list[Candidate]:
+    """Equal weights first, then draws from Dirichlet distributions of these concentrations by turns.
+
+    Those of concentration 1 are spread evenly over the simplex, those of smaller ones lie near its corners.
+    """
     rng = np.random.default_rng(seed)
-    draws = [rng.dirichlet(np.full(bands, (1.0, 0.1)[i % 2])) for i in range(count - 1)]
+    draws = [rng.dirichlet(np.full(bands, concentration[i % len(concentration)])) for i in range(count - 1)]
     return [Candidate(weights, alphas) for weights in [np.full(bands, 1 / bands), *draws]]
 
 
@@ -105,8 +110,8 @@ def grid_candidates(grids: Sequence[NDArray[np.float64]]) -> list[Candidate]:
     alphas = 1 / (1 / penalties).sum(1)
     weights = alphas[:, None] / penalties
     ratios = np.log(penalties / penalties[:, :1])  # weights of bands that hardly count would all round to zero
-    _, group = np.unique(ratios.round(9), axis=0, return_inverse=True)
-    members = [np.flatnonzero(group.ravel() == one) for one in range(group.max() + 1)]
+    _, group, counts = np.unique(ratios.round(9), axis=0, return_inverse=True, return_counts=True)
+    members = np.split(np.argsort(group.ravel(), kind="stable"), np.cumsum(counts)[:-1])
     return [Candidate(weights[rows[0]], np.sort(alphas[rows])) for rows in members]
 
 
@@ -114,8 +119,12 @@ def make_banded(design: Design, bands: Sequence[slice]) -> Banded:
     """Bands of a design; in the dual, with a Gram matrix each."""
     if not design.dual:
         return Banded(design, bands, None)
-    parts = [design.columns(band).double() for band in bands]
-    return Banded(design, bands, torch.stack([part @ part.T for part in parts]))
+    grams = design.gram.new_zeros(len(bands), *design.gram.shape)
+    for gram, band in zip(grams, bands, strict=True):
+        for part in blocks(band.stop - band.start, len(gram)):
+            columns = design.columns(slice(band.start + part.start, band.start + part.stop)).double()
+            add_squares(gram, columns, last=part.stop == band.stop - band.start)
+    return Banded(design, bands, grams)
 
 
 def search(
@@ -125,6 +134,7 @@ def search(
     batches: TargetBatches,
     scoring: Scoring,
     tolerance: float,
+    shared: bool,
     results: Results,
 ) -> Iterator[int]:
     """Score every candidate that the results do not hold yet, each at its best alpha; yields 1 after each.
@@ -132,47 +142,117 @@ def search(
     Args:
         banded: the features.
         candidates: C of them.
-        folds: of the samples.
+        folds: F, of the samples.
         batches: V targets.
         scoring: which score.
         tolerance: as in `make_fold`.
-        results: arrays `scores` and `alphas`, [C, V].
+        shared: all targets share the alpha and the candidate that are best for their mean.
+        results: arrays `scores` and `alphas`, [C, V], of which each candidate is a row; and of the best one so far
+            `curves` [V, A], NaN where it has fewer alphas, and `folds` [V, F].
     """
+    best = np.array(_merit(results.arrays["scores"][: results.done], shared).max(0, initial=-np.inf))
     for candidate in candidates[results.done :]:
-        design = banded.weighted(candidate.weights)
-        searches = make_folds(design, folds, candidate.alphas, tolerance, len(batches))
-        found = [fold_scores(searches, design, batch, scoring)[0].mean(0) for batch in batches]
-        score, best = torch.cat(found).max(1)
-        parts = {"scores": to_numpy(score)[None], "alphas": candidate.alphas[best.cpu().numpy()][None]}
-        results.write(results.done + 1, parts)
+        parts = _curves(banded, candidate, folds, batches, scoring, tolerance)
+        results.write(results.done + 1, _take(candidate, _together(parts) if shared else parts, shared, best, results))
         yield 1
 
 
-def choose(results: Results, like: Tensor) -> Choice:
-    """Each target's best candidate, the first of equals; tensors like another one."""
+def choose(results: Results, shared: bool) -> Choice:
+    """Each target's best candidate, the first of equals."""
     scores, alphas = results.arrays["scores"], results.arrays["alphas"]
-    best = np.argmax(scores, axis=0)
+    best = np.argmax(_merit(scores, shared), axis=0)
     columns = np.arange(len(best))
-    score, alpha, every = (
-        torch.as_tensor(part).to(like) for part in (scores[best, columns], alphas[best, columns], scores)
-    )
-    return Choice(score, torch.as_tensor(best, device=like.device), alpha, every)
+    return Choice(np.array(scores[best, columns]), best, np.array(alphas[best, columns]))
 
 
-def solve_bands(banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: TargetBatches) -> Tensor:
+def _merit(scores: NDArray[np.float64], shared: bool) -> NDArray[np.float64]:
+    """What candidates [C, V] are compared by: each target's own score, or the mean over the targets that are fitted."""
+    if not shared:
+        return scores
+    return np.broadcast_to(np.nanmean(scores, axis=1, keepdims=True), scores.shape)
+
+
+Scored = Iterator[tuple[slice, Tensor, Tensor]]  # targets, their held-out scores [F, v, A], and which are valid [v]
+
+
+def _curves(
+    banded: Banded,
+    candidate: Candidate,
+    folds: Sequence[Split],
+    batches: TargetBatches,
+    scoring: Scoring,
+    tolerance: float,
+) -> Scored:
+    """What a candidate scores, batch by batch."""
+    design = banded.weighted(candidate.weights)
+    searches = make_folds(design, folds, candidate.alphas, tolerance, len(batches))
+    for part in batches.parts:
+        targets = batches[part]
+        yield part, fold_scores(searches, design, targets, scoring)[0], targets.valid
+
+
+def _together(parts: Scored) -> Scored:
+    """All batches as one."""
+    places, found, valid = zip(*parts, strict=True)
+    yield slice(0, places[-1].stop), torch.cat(found, dim=1), torch.cat(valid)
+
+
+def _take(
+    candidate: Candidate, parts: Scored, shared: bool, best: NDArray[np.float64], results: Results
+) -> dict[str, NDArray[np.float64]]:
+    """The score and alpha of every target, [1, V] each; curves of those that beat their best [V] go to the results."""
+    score, alphas = np.empty_like(best), np.empty_like(best)
+    for part, found, valid in parts:
+        curves = torch.where(valid[:, None], found.mean(0), torch.nan)
+        place = _places(curves, shared)
+        score[part] = to_numpy(curves.gather(1, place[:, None])[:, 0])
+        alphas[part] = candidate.alphas[place.cpu().numpy()]
+        merit = _merit(score[None, part], shared)[0]
+        better = np.flatnonzero(merit > best[part])
+        best[part] = np.maximum(best[part], merit)
+        at_best = found.gather(2, place.expand(len(found), -1)[..., None])[..., 0].T
+        rows = results.arrays["curves"], results.arrays["folds"]
+        rows[0][part.start + better] = np.nan  # where another candidate had more alphas
+        rows[0][part.start + better, : curves.shape[1]] = to_numpy(curves)[better]
+        rows[1][part.start + better] = to_numpy(at_best)[better]
+    return {"scores": score[None], "alphas": alphas[None]}
+
+
+def _places(curves: Tensor, shared: bool) -> Tensor:
+    """Place of the alpha chosen for each target, [V], from curves [V, A]."""
+    if not shared:
+        return curves.argmax(1)
+    return torch.full((len(curves),), best_of_all(to_numpy(curves)), device=curves.device)
+
+
+def solve_bands(
+    banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: TargetBatches
+) -> NDArray[Any]:
     """Weights on the features, [V, P], of every target at its own band weights and alpha."""
-    coef = banded.design.root.new_zeros(len(choice.score), len(banded.design.mean))
-    for index in np.unique(choice.candidate.cpu().numpy()).tolist():
-        design = banded.weighted(candidates[index].weights)
-        whole = whole_spectrum(design)
-        for part in batches.parts:
-            own = torch.nonzero(choice.candidate[part] == index)[:, 0]
-            if len(own):
-                batch, place = batches[part], part.start + own
-                few = replace(batch, rows=batch.rows[own], scale=batch.scale[own])
-                weights = solved(design, whole, few, design.total(few), choice.alpha[place])
-                coef[place] = design.on_features(weights)
+    coef = np.empty((len(choice.candidate), len(banded.design.mean)), f"float{8 * banded.design.root.itemsize}")
+    for index in np.unique(choice.candidate).tolist():
+        design, mine = banded.weighted(candidates[index].weights), choice.candidate == index
+        _solve(design, mine, choice.alpha, batches, coef)
+        del design  # before the next one is made
     return coef
+
+
+def _solve(
+    design: Design, mine: NDArray[np.bool_], alphas: NDArray[np.float64], batches: TargetBatches, coef: NDArray[Any]
+) -> None:
+    """Fill in the weights of some of the targets, [V] true where they are meant."""
+    whole = whole_spectrum(design, float(alphas[mine].min()), level=6)
+    for part in batches.parts:
+        own = np.flatnonzero(mine[part])
+        if len(own):
+            few = _some(batches[part], torch.as_tensor(own, device=design.root.device))
+            penalties = torch.as_tensor(alphas[part][own], device=design.root.device)
+            weights = solved(design, whole, few, design.total(few), penalties)
+            coef[part.start + own] = design.on_features(weights).cpu().numpy()
+
+
+def _some(targets: Targets, chosen: Tensor) -> Targets:
+    return replace(targets, rows=targets.rows[chosen], scale=targets.scale[chosen])
 
 
 def split_variance(

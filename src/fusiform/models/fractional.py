@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.errors import SettingsError
+from fusiform.models.costs import GRID
 from fusiform.models.decompose import decompose
-from fusiform.models.design import Design, Targets, to_numpy
+from fusiform.models.design import Design, Targets, blocks, to_numpy
 from fusiform.models.fitting import Spectrum, make_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold, Scoring, Search, scores
@@ -74,11 +75,16 @@ class FractionFold:
         covariates = self.fold.covariates(design, targets, mean, total, left_out)
         fine = covariates.dtype == self.whole.vectors.dtype
         exact = covariates if fine else self.fold.exact_covariates(design, targets)
-        fractions = torch.as_tensor(self.fractions, device=total.device).expand(len(total), -1)
-        alphas = alphas_of_fractions(fractions, exact, self.whole)  # [V, A]
-        projection = torch.as_tensor(self.fold.basis.projection, device=total.device)
-        mix = _filters(self.whole.values, alphas) @ projection  # [V, A, R]
-        return scores(self.fold.products(design, targets, mean, covariates), mix, scoring)
+        products = self.fold.products(design, targets, mean, covariates)
+        return scores(products, self._mix(exact), scoring)
+
+    def _mix(self, covariates: Tensor) -> Tensor:
+        """What every target mixes from the basis filters for its own alphas, [V, A, R]."""
+        fractions = torch.as_tensor(self.fractions, device=covariates.device).expand(len(covariates), -1)
+        alphas = alphas_of_fractions(fractions, covariates, self.whole)  # [V, A]
+        projection = torch.as_tensor(self.fold.basis.projection, device=covariates.device)
+        parts = blocks(len(alphas), alphas.shape[1] * len(projection))
+        return torch.cat([_filters(self.whole.values, alphas[part]) @ projection for part in parts])
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,19 @@ class Fractions:
 
 def alphas_of_fractions(fractions: Tensor, covariates: Tensor, whole: Spectrum) -> Tensor:
     """The alphas [V, A] at which the weights are those fractions [V, A] of their unpenalised length."""
+    grid = torch.as_tensor(_grid(to_numpy(whole.values)), device=fractions.device)
+    lengths = _filters(whole.values, grid).square().T  # [Q, 1 + G] squared, for a covariate of one on an eigenvector
+    parts = blocks(len(fractions), max(GRID, fractions.shape[1] * len(whole.values)))
+    return torch.cat([_alphas(fractions[part], covariates[part], whole, grid[1:], lengths) for part in parts])
+
+
+def _alphas(fractions: Tensor, covariates: Tensor, whole: Spectrum, grid: Tensor, lengths: Tensor) -> Tensor:
+    """The same of few targets, from the nearest of a grid [G] on; `lengths` are those at zero and on the grid."""
     power = (covariates @ whole.vectors).double().square()  # [V, Q]
     power = power * whole.values if whole.dual else power
-    grid = torch.as_tensor(_grid(to_numpy(whole.values)), device=power.device)[1:]
-    free = power @ _filters(whole.values, grid.new_zeros(1)).square().T  # [V, 1] squared length at alpha zero
-    free = torch.where(free > 0, free, 1.0)
-    length = (power @ _filters(whole.values, grid).square().T / free).sqrt()  # [V, G], falls with alpha
+    found = power @ lengths
+    free = torch.where(found[:, :1] > 0, found[:, :1], 1.0)  # squared length at alpha zero
+    length = (found[:, 1:] / free).sqrt()  # [V, G], falls with alpha
     place = torch.searchsorted(-length, -fractions).clamp(max=len(grid) - 1)
     logs = grid.log()[place]
     for _ in range(NEWTON):
@@ -143,4 +156,4 @@ def _grid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Zero, and alphas that reach well beyond both ends of a spectrum."""
     top = max(values.max(initial=0.0), np.finfo(np.float64).tiny * 1e30)
     low = values[values > len(values) * np.finfo(np.float64).eps * top].min(initial=top)
-    return np.append(0.0, np.geomspace(low / 10**DECADES, top * 10**DECADES, 400))
+    return np.append(0.0, np.geomspace(low / 10**DECADES, top * 10**DECADES, GRID))

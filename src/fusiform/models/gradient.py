@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from fusiform.models.decompose import dual_parts
-from fusiform.models.design import Design
+from fusiform.models.design import Design, Targets
 from fusiform.models.folds import Split
 
-__all__ = ["Kernels", "conjugate_gradient", "descend", "held_out_error", "kernels_of"]
+__all__ = ["Kernels", "conjugate_gradient", "descend", "held_out_error", "kernels_of", "targets_of"]
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,27 @@ def descend(
         logs = (logs - rate * update).clamp(-30, 30)
 
 
-def kernels_of(design: Design, grams: Tensor, targets: Tensor, split: Split) -> Kernels:
-    """One fold of targets [V, N] and of each band's Gram matrix [B, N, N], about the training mean."""
+def kernels_of(design: Design, grams: Tensor, split: Split) -> tuple[Tensor, Tensor]:
+    """Of one fold and each band, [B, n, n] and [B, M, n] as in `Kernels`, from their Gram matrices [B, N, N]."""
     train, test = split
-    parts = [dual_parts(replace(design, gram=gram), train, test) for gram in grams]
-    inside, across = (torch.stack(matrices).to(targets) for matrices in zip(*parts, strict=True))
-    root, held = design.root[train], design.root[test]
-    mean = targets[:, train] @ root / root.square().sum() * (1.0 if design.centred else 0.0)
-    unit = held.square().mean().sqrt()  # so that means of squares are means weighed by the samples
-    true = targets[:, test] - mean[:, None] * held
-    return Kernels(inside, across / unit, targets[:, train] - mean[:, None] * root, true / unit)
+    inside = design.root.new_empty(len(grams), len(train), len(train))
+    across = design.root.new_empty(len(grams), len(test), len(train))
+    for band, gram in enumerate(grams):
+        inside[band], across[band] = dual_parts(replace(design, gram=gram), train, test)
+    return inside, across.div_(_unit(design, split))
+
+
+def targets_of(design: Design, targets: Targets, split: Split) -> tuple[Tensor, Tensor]:
+    """Some targets in one fold about their training mean, [V, n] and [V, M] as in `Kernels`."""
+    root = design.root[split[0]]
+    mean = targets.rows[:, split[0]] @ root / root.square().sum() * (1.0 if design.centred else 0.0)
+    inside, outside = (torch.addr(targets.rows[:, rows], mean, design.root[rows], alpha=-1) for rows in split)
+    return inside, outside / _unit(design, split)
+
+
+def _unit(design: Design, split: Split) -> Tensor:
+    """Root mean square of the held-out roots: over it, means of squares are means weighed by the samples."""
+    return design.root[split[1]].square().mean().sqrt()
 
 
 def _apply(kernels: Tensor, logs: Tensor, values: Tensor) -> Tensor:

@@ -34,11 +34,11 @@ MODEL = "model.json"  # beside the arrays: settings (with the seed, where there 
 
 @dataclass
 class Results:
-    """Arrays that are filled from the first target on.
+    """Arrays that are filled row by row: of targets, or of the candidates of a banded search.
 
     Args:
-        arrays: name -> array whose first axis is the targets'.
-        done: finished targets.
+        arrays: name -> array.
+        done: finished rows.
         folder: where they lie, or None.
         key: what identifies the fit.
     """
@@ -55,7 +55,7 @@ class Results:
         """Results to be filled: new ones, or those that the folder holds of the same fit.
 
         Args:
-            shapes: name -> shape and type; targets are the first axis.
+            shapes: name -> shape and type.
             folder: None keeps them in memory.
             key: what identifies the fit; JSON.
 
@@ -110,13 +110,13 @@ class Results:
         return cls(arrays, manifest["done"], folder, key)
 
     def write(self, stop: int, parts: dict[str, NDArray[Any]]) -> None:
-        """Add the targets from `done` up to `stop`, of every array; other parts are not kept."""
-        for name, array in self.arrays.items():
-            array[self.done : stop] = parts[name]
+        """Add the rows from `done` up to `stop` of arrays; parts of others are not kept."""
+        for name in self.arrays.keys() & parts.keys():
+            self.arrays[name][self.done : stop] = parts[name]
         self.commit(stop)
 
     def commit(self, done: int) -> None:
-        """Note how many targets are finished; on disk, after their numbers have been written."""
+        """Note how many rows are finished; on disk, after their numbers have been written."""
         self.done = done
         if self.folder is not None:
             for array in self.arrays.values():
@@ -173,10 +173,12 @@ def plan_of(state: dict[str, Any]) -> Plan:
 
 
 def plain_settings(model: Any) -> dict[str, Any]:
-    """The settings of an estimator that JSON can hold; arrays, splitters and paths are left out."""
-    settings = model.get_params(deep=False)
-    return {name: value for name, value in settings.items() if _is_plain(value)}
+    """The settings of an estimator that JSON can hold, as it holds them; arrays, splitters and paths are left out."""
+    settings = {name: value for name, value in model.get_params(deep=False).items() if _is_plain(value)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool | list)
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -262,7 +263,8 @@ class RidgeCV(RidgeShell):
         grid = self._grid()
         held = [features.shape[0]] if folds is None else [len(test) for _, test in folds]
         job = job_of(self, features, responses, frame, len(grid), held)
-        reach = np.geomspace(1e-8, 1e8, 400) if self.fracs is not None else grid
+        job = replace(job, search="loo" if folds is None else "alphas" if self.fracs is None else "fractions")
+        reach = np.geomspace(1e-4, 1e4, 400) if self.fracs is not None else grid  # of a steep spectrum
         return make_plan(job, frame, expected_rank(reach, self.tolerance), self.memory_limit)
 
     def _grid(self) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def _devices() -> Iterator[Finding]:
 def _memory() -> Finding:
     import torch
 
-    from fusiform.models.planner import memory_available
+    from fusiform.models.memory import memory_available
 
     free = memory_available(torch.device("cpu")) / GIB
     if free >= LEAST_MEMORY:
