@@ -16,7 +16,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ridge import peak_memory, reset_peak
-from fusiform.files import write_json
+from benchmarks.meters import peak_memory, reset_peak
+from benchmarks.results import RESULTS, keep, machine
 
 BETAS = "betas_fithrf_GLMdenoise_RR"
 TRIALS = 750
@@ -72,9 +71,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         sizes = Sizes(**{**asdict(sizes), "sessions": settings.sessions, "surface_sessions": settings.sessions})
     with tempfile.TemporaryDirectory() as scratch:
         rows = [measure(name, sizes, (settings.folder or Path(scratch)) / name) for name in settings.jobs.split(",")]
-    out = settings.out or (None if settings.tiny else Path(__file__).parent / "results" / "datasets.json")
+    out = settings.out or (None if settings.tiny else RESULTS / "datasets.json")
     if out is not None:
-        write_json(out, {"machine": f"{platform.machine()}, {platform.system()}", "rows": rows})
+        for row in rows:
+            keep(out, machine(), row)
         print(f"written to {out}")
 
 

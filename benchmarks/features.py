@@ -27,13 +27,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.ridge import machine, peak_memory, reset_peak, seconds
+from benchmarks.meters import peak_memory, reset_peak, seconds
+from benchmarks.results import RESULTS, keep, machine
 from fusiform.data import Stimuli
 from fusiform.features.extract import extract
 from fusiform.features.preprocess import Picture
 from fusiform.features.store import FeatureStore
 from fusiform.features.tokens import Tokens, as_backbone
-from fusiform.files import write_json
 
 BATCH = 32
 
@@ -55,9 +55,10 @@ def main(arguments: Sequence[str] = ()) -> None:
             rows += JOBS[name](Path(folder), settings)
     for row in rows:
         print(", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{value}" for key, value in row.items()))
-    out = settings.out or (None if settings.tiny else Path(__file__).parent / "results" / "features.json")
+    out = settings.out or (None if settings.tiny else RESULTS / "features.json")
     if out is not None:
-        write_json(out, {"machine": machine(settings), "rows": rows})
+        for row in rows:
+            keep(out, machine(settings.threads, settings.device), row)
         print(f"written to {out}")
 
 

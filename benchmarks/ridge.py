@@ -16,12 +16,9 @@ alpha / (s + alpha) at 1e-4, whatever rank ours uses.
 
 import argparse
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +28,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.meters import ceiling, peak_memory, reset_peak, seconds
+from benchmarks.results import RESULTS, keep, machine
 from benchmarks.ridge_oracle import banded_accuracy, ridge_accuracy
-from fusiform.files import read_json, write_json
 from fusiform.models.folds import splits
 from fusiform.models.ridge import BandedRidgeCV, RidgeCV
 
@@ -83,7 +81,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--out", type=Path, default=None)
     settings = parser.parse_args(arguments)
     torch.set_num_threads(settings.threads)
-    out = settings.out or (None if settings.tiny else Path(__file__).parent / "results" / "ridge.json")
+    out = settings.out or (None if settings.tiny else RESULTS / "ridge.json")
     with tempfile.TemporaryDirectory() as folder:
         for name in settings.jobs.split(","):
             less = 20 if settings.tiny else 1
@@ -91,17 +89,9 @@ def main(arguments: Sequence[str] = ()) -> None:
             row = measure(JOBS[name](less, Path(folder)), settings.repeats, settings.device, peak)
             print(line(row), flush=True)
             if out is not None:
-                keep(out, machine(settings), row)
+                keep(out, machine(settings.threads, settings.device), row)
     if out is not None:
         print(f"written to {out}")
-
-
-def keep(out: Path, machine: dict[str, Any], row: dict[str, Any]) -> None:
-    """Put a row in place of that of the same job; rows of another machine are dropped."""
-    known = read_json(out) if out.exists() else {"machine": machine, "rows": []}
-    others = [old for old in known["rows"] if known["machine"] == machine and old["job"] != row["job"]]
-    out.parent.mkdir(exist_ok=True)
-    write_json(out, {"machine": machine, "rows": [*others, row]})
 
 
 def measure(job: Job, repeats: int, device: str, peak: float) -> dict[str, Any]:
@@ -134,6 +124,7 @@ def measure(job: Job, repeats: int, device: str, peak: float) -> dict[str, Any]:
         "planned_peak_mb": ours.model.plan_.peak / 2**20,
         "rounds": times,
         "plan": str(ours.model.plan_),
+        **(speed(ours.model.plan_.flops / median["ours"], device) if device.startswith("cuda") else {}),
         **job.notes,
     }
 
@@ -151,9 +142,16 @@ def peak_of(name: str, less: int, device: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         Ours(JOBS[name](100, Path(folder)), device).fit()
         ours = Ours(JOBS[name](less, Path(folder)), device)
-        before = reset_peak()
+        before = reset_peak(device)
         ours.fit()
-        return (peak_memory() - before) / 2**20
+        return (peak_memory(device) - before) / 2**20
+
+
+def speed(rate: float, device: str) -> dict[str, Any]:
+    """Planned operations per second of ours, beside what the device does at most; most of ours are in float32."""
+    most = {name: ceiling(getattr(torch, name), device) for name in ("float32", "float64")}
+    found = {f"ceiling_tflop_per_s_{name}": one / 1e12 for name, one in most.items()}
+    return {"tflop_per_s": rate / 1e12, **found, "share_of_ceiling": rate / most["float32"]}
 
 
 def agreeing(ours: Array, theirs: Array) -> float:
@@ -393,35 +391,6 @@ def bands_of(job: Job) -> dict[str, Array]:
     return {f"band {i}": job.X[:, i * width : (i + 1) * width] for i in range(job.bands)}
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def reset_peak() -> int:
-    """Bytes held now; the peak counts from here (Linux), else from the start of the process."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        return _status("VmRSS")
-    except OSError:
-        return 0
-
-
-def peak_memory() -> int:
-    """Most bytes held since `reset_peak`."""
-    if sys.platform.startswith("linux"):
-        return _status("VmHWM")
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(text.split()[1]) * 1024 for text in lines if text.startswith(name))
-
-
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     peers = ", ".join(f"{name} {spent:.2f} s ({row['times_peer'][name]:.1f}x)" for name, spent in row["peers"].items())
@@ -430,19 +399,6 @@ def line(row: dict[str, Any]) -> str:
         f"r* {row['floor_rank']}); peak {row['peak_mb']:.0f} MB; same alpha {row['same_alpha']:.4f}, furthest "
         f"{row['furthest_step']} steps, regret {row['regret']:.1e}, predictions within {row['max_rel_diff']:.1e} sd"
     )
-
-
-def machine(settings: argparse.Namespace) -> dict[str, Any]:
-    """What it ran on."""
-    cpu = next((text.split(":")[1].strip() for text in _read("/proc/cpuinfo") if text.startswith("model name")), "")
-    found = {"cpu": cpu or platform.processor(), "threads": settings.threads, "device": settings.device}
-    if settings.device.startswith("cuda"):
-        found["gpu"] = torch.cuda.get_device_name(settings.device)
-    return {**found, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-
-
-def _read(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""A training step of the selector encoder: ours, the plain formula, and the matrix products of the formula.
+"""The selector encoder: a training step beside the plain formula and its matrix products, and the whole published job.
 
     python -m benchmarks.selector                     # the table, and benchmarks/results/selector.json
     python -m benchmarks.selector --tiny              # does it work?
     python -m benchmarks.selector --vertices 5000 --batch 32 --device cuda
+    python -m benchmarks.selector --jobs whole --device cuda --threads 16       # see whole.py
 
 A step is forward, backward and optimiser on random tokens, with targets that look all over the picture (at first all
 look at its middle, where ours is faster). Every contender runs in a process of its own, so that peak memory is its own;
@@ -14,11 +15,9 @@ the same with the tokens that a vertex touches: four cells and a global token pe
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fusiform.files import write_json
+from benchmarks.meters import peak_memory, seconds
+from benchmarks.results import RESULTS, keep, machine
 from fusiform.nets.selector import Selector, TokenShape
+from fusiform.training.memory import keep_freed
 
 CONTENDERS = ("ours", "plain", "dense_floor", "touched_floor")
 TILE = 1024  # vertices of a product of the floors
@@ -39,18 +40,19 @@ def main(arguments: Sequence[str] = ()) -> None:
     if settings.child:
         print(json.dumps(measure(settings)))
         return
-    rows = []
-    for vertices in (int(count) for count in settings.vertices.split(",")):
-        rows.append(compare(settings, vertices))
-        print(line(rows[-1]), flush=True)
-    out = settings.out or (None if settings.tiny else Path(__file__).parent / "results" / "selector.json")
+    out = settings.out or (None if settings.tiny else RESULTS / "selector.json")
+    for name in settings.jobs.split(","):
+        for row, text in JOBS[name](settings):
+            print(text, flush=True)
+            if out is not None:
+                keep(out, machine(settings.threads, settings.device), row)
     if out is not None:
-        write_json(out, {"machine": where(settings), "rows": rows})
         print(f"written to {out}")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", default="step", help="step or whole, or both by a comma")
     parser.add_argument("--vertices", default="5000,37984", help="numbers, by commas")
     for name, default in (("batch", 8), ("layers", 12), ("channels", 768), ("grid", 8), ("width", 128)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -70,6 +72,24 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return settings
 
 
+def steps(settings: argparse.Namespace) -> Iterator[tuple[dict[str, Any], str]]:
+    """A row for each number of vertices, and what to say of it."""
+    for vertices in (int(count) for count in settings.vertices.split(",")):
+        row = compare(settings, vertices)
+        yield row, line(row)
+
+
+def whole(settings: argparse.Namespace) -> Iterator[tuple[dict[str, Any], str]]:
+    """The row of the whole job, and what to say of it."""
+    import benchmarks.whole as job  # not above: its packages would count as memory of the contenders
+
+    row = job.whole(settings)
+    yield row, job.line(row)
+
+
+JOBS = {"step": steps, "whole": whole}
+
+
 def compare(settings: argparse.Namespace, vertices: int) -> dict[str, Any]:
     """One row: medians over rounds in which the contenders take turns."""
     names = settings.contenders.split(",")
@@ -77,9 +97,9 @@ def compare(settings: argparse.Namespace, vertices: int) -> dict[str, Any]:
     for _ in range(settings.repeats):
         for name in names:
             found[name].append(in_a_process(settings, vertices, name))
-    row: dict[str, Any] = {"job": f"{vertices} vertices", "vertices": vertices}
+    row: dict[str, Any] = {"job": named(settings, vertices), "vertices": vertices, "repeats": settings.repeats}
     for name, rounds in found.items():
-        row[f"{name}_s"] = median([seconds for one in rounds for seconds in one["seconds"]])
+        row[f"{name}_s"] = median([spent for one in rounds for spent in one["seconds"]])
         row[f"{name}_peak_mb"] = median([one["peak_mb"] for one in rounds])
     if {"ours", "plain"} <= set(names):
         row["times_plain"] = row["plain_s"] / row["ours_s"]
@@ -88,6 +108,13 @@ def compare(settings: argparse.Namespace, vertices: int) -> dict[str, Any]:
         row["times_dense_floor"] = row["ours_s"] / row["dense_floor_s"]
         row["times_touched_floor"] = row["ours_s"] / row["touched_floor_s"]
     return {**row, "rounds": found}
+
+
+def named(settings: argparse.Namespace, vertices: int) -> str:
+    """A step by its sizes."""
+    tokens = f"{settings.layers} layers of {settings.channels} on {settings.grid} x {settings.grid}"
+    half = ", bfloat16" if settings.half else ""
+    return f"step: {vertices} vertices, batch {settings.batch}, {tokens}, width {settings.width}{half}"
 
 
 def in_a_process(settings: argparse.Namespace, vertices: int, name: str) -> dict[str, Any]:
@@ -103,27 +130,13 @@ def measure(settings: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     step = STEPS[settings.child](settings)
-    seconds = [timed(step, settings.device) for _ in range(settings.steps + 1)][1:]
-    return {"seconds": seconds, "peak_mb": peak(settings.device) / 2**20}
-
-
-def timed(step: Callable[[], None], device: str) -> float:
-    began = time.perf_counter()
-    step()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def peak(device: str) -> int:
-    """Bytes: of the process, or of what it took of the GPU."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    spent = [seconds(step) for _ in range(settings.steps + 1)][1:]
+    return {"seconds": spent, "peak_mb": peak_memory(settings.device) / 2**20}
 
 
 def training(settings: argparse.Namespace, predict: Callable[..., Tensor]) -> Callable[[], None]:
-    """A training step with a way to predict."""
+    """A training step with a way to predict, in the memory that a training keeps."""
+    keep_freed()
     net = made(settings).to(settings.device)
     layers, shape = net.layers, (settings.batch, settings.channels)
     local = {layer: torch.randn(*shape, settings.grid, settings.grid, device=settings.device) for layer in layers}
@@ -212,14 +225,6 @@ def line(row: dict[str, Any]) -> str:
     if "times_plain" in row:
         words.append(f"{row['times_plain']:.1f} times as fast in {row['memory_of_plain']:.2f} of the memory")
     return " ".join(words)
-
-
-def where(settings: argparse.Namespace) -> dict[str, Any]:
-    """Where and how it was measured."""
-    from benchmarks.ridge import machine  # not above: its packages would count as memory of the contenders
-
-    names = ("batch", "layers", "channels", "grid", "width", "repeats", "half")
-    return {**machine(settings), **{name: getattr(settings, name) for name in names}}
 
 
 if __name__ == "__main__":

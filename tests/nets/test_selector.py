@@ -136,11 +136,13 @@ def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
     monkeypatch.setattr(reading, "TILE", 100)
     net, batch = make("one layer", targets=(950,)), tokens("one layer")
     net(*batch)
-    assert sorted(torch.cat([tiles.targets.flatten() for tiles in seen]).tolist()) == list(range(950))
-    assert sorted(tiles.targets.shape[1] for tiles in seen for _ in tiles.targets) == [50] + [100] * 9
+    assert sorted(torch.cat([tiles.targets[tiles.once] for tiles in seen]).tolist()) == list(range(950))
+    assert min(row.sum() for tiles in seen for row in tiles.once[:-1]) >= 100 // 3
+    assert max(tiles.targets.shape[1] for tiles in seen) <= 100
     assert max(tiles.columns.shape[1] for tiles in seen) <= 40  # of 65
-    [(targets, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9, 1)
-    assert sorted(targets[0].tolist()) == list(range(9))
+    [(targets, once, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9, 1)
+    assert targets.tolist() == [list(range(9))]
+    assert once.all()
     assert columns.tolist() == [[27, 28, 35, 36, 64]]
 
 
@@ -152,7 +154,7 @@ def test_tiles_are_read_together_as_far_as_their_products_may_go(monkeypatch):
     sizes = [(len(tiles.targets), 4 * tiles.targets.numel() * tiles.columns.shape[1]) for tiles in seen]
     assert max(size for count, size in sizes if count > 1) <= most
     assert max(count for count, _ in sizes) > 1
-    assert len(sizes) > 5
+    assert len(sizes) > 3
 
 
 def test_a_token_that_fills_a_tile_has_no_share():
@@ -161,14 +163,14 @@ def test_a_token_that_fills_a_tile_has_no_share():
     places = torch.cat([corner, spread]).double()  # one tile touches few tokens, the other many
     choice = Choice(places, torch.rand(16, 4).double().softmax(1), torch.rand(16).double())
     factors = cells.factors(choice)
-    found, counts = torch.zeros(16, cells.pick.shape[1], dtype=torch.float64), set()
-    for targets, columns in cells.tiles(places, 8, 1 << 20):
+    found, filled = torch.zeros(16, cells.pick.shape[1], dtype=torch.float64), 0
+    for targets, _, columns in cells.tiles(places, 8, 1 << 20):
         share = cells.weights(factors[targets], columns)
         found[targets[..., None], columns[:, None]] += share  # a token in a tile twice would be found once
-        counts |= {len(set(tokens)) for tokens in columns.tolist()}
+        filled += sum(len(set(tokens)) < len(tokens) - 1 for tokens in columns.tolist())
         torch.testing.assert_close(share.sum(2), cells.weights(factors)[targets].sum(2))
     torch.testing.assert_close(found, cells.weights(factors))
-    assert len(counts) == 2
+    assert filled
 
 
 def test_a_prediction_keeps_nothing_for_a_backward_pass(monkeypatch):

@@ -31,11 +31,13 @@ class Tiles(NamedTuple):
     """Targets that look at neighbouring places, and the tokens that they read.
 
     Args:
-        targets: [T, n] positions, n of each tile.
+        targets: [T, n] positions; where a tile has fewer than the others its last one is repeated.
+        once: [T, n] false where one is repeated.
         columns: [T, k] tokens, among them all that any target of the tile touches, and no other with a share.
     """
 
     targets: Tensor
+    once: Tensor
     columns: Tensor
 
 
@@ -105,38 +107,63 @@ class Cells(nn.Module):
             first = first * other
         return first
 
-    def order(self, place: Tensor) -> Tensor:
-        """Targets along a path that winds through the cells of the finest grid, [N] positions."""
+    def _path(self, place: Tensor) -> Tensor:
+        """Numbers of the cells of the finest grid in which targets look, along a path that winds through them, [N]."""
         path = torch.zeros(len(place), dtype=torch.long, device=place.device)
         for axis in reversed(range(self.axes)):
             size = int(self.size[:, axis].max())
             cell = (_position(place[:, axis], size).floor().long() + 1).clamp(0, size)
             path = path * (size + 1) + torch.where(path % 2 == 1, size - cell, cell)
-        return path.argsort(stable=True)
+        return path
 
     def tiles(self, place: Tensor, rows: int, most: int) -> list[Tiles]:
-        """Tiles of neighbours, in groups of tiles that touch about as many tokens.
+        """Tiles of neighbours, in groups of tiles that have about as many targets and touch about as many tokens.
 
         Args:
             place: [N, A].
-            rows: targets of a tile; those that are left over are a tile of their own.
+            rows: targets of a tile, at most.
             most: targets x tokens of a group, unless a single tile has more.
         """
-        order, found = self.order(place), list[Tiles]()
-        for part in torch.split(order, len(order) // rows * rows or len(order)):
-            targets = part.view(-1, min(rows, len(part)))
-            touched = self._touched(place[targets])
-            count = touched.sum(1)
-            step = max(1, most // (targets.shape[1] * int(count.max())))
-            found += [
-                Tiles(targets[some], _columns(touched[some])) for some in torch.split(count.argsort(stable=True), step)
-            ]
+        path, order = self._path(place).sort(stable=True)
+        _, counts = torch.unique_consecutive(path, return_counts=True)
+        sizes = torch.tensor(_cut(counts.tolist(), rows), device=place.device)[:, None]  # [T, 1]
+        within = torch.arange(int(sizes.max()), device=place.device)
+        targets = order[sizes.cumsum(0) - sizes + within.minimum(sizes - 1)]
+        once, touched = within < sizes, self._touched(place[targets])
+        found = []
+        for group in _together(sizes[:, 0].tolist(), touched.sum(1).tolist(), most):
+            widest = int(sizes[group].max())
+            found.append(Tiles(targets[group, :widest], once[group, :widest], _columns(touched[group])))
         return found
 
     def _touched(self, place: Tensor) -> Tensor:
         """Which tokens any target of a tile touches, [T, n, A] -> [T, K]."""
         low, high = (_position(edge[:, None], self.size).floor() for edge in (place.amin(1), place.amax(1)))
         return (((low <= self.index) & (self.index <= high + 1)) | (self.size == 0)).all(-1)
+
+
+def _cut(counts: Sequence[int], rows: int) -> list[int]:
+    """Sizes of the tiles of cells with so many targets: they end where cells end, as long as they are of fair size."""
+    sizes, waiting = list[int](), 0
+    for number, count in enumerate(counts, 1):
+        waiting += count
+        if waiting >= rows // FAIR or number == len(counts):
+            parts = -(-waiting // rows)
+            sizes += [waiting // parts + (part < waiting % parts) for part in range(parts)]
+            waiting = 0
+    return sizes
+
+
+def _together(sizes: Sequence[int], tokens: Sequence[int], most: int) -> list[list[int]]:
+    """Tiles of about as many targets and tokens as each other, as long as the largest would fit so many times."""
+    groups, widest = list[list[int]](), 0
+    for tile in sorted(range(len(sizes)), key=lambda tile: (tokens[tile], sizes[tile])):
+        widest = max(widest, sizes[tile])
+        if not groups or (len(groups[-1]) + 1) * widest * tokens[tile] > most:
+            groups.append([])
+            widest = sizes[tile]
+        groups[-1].append(tile)
+    return groups
 
 
 def _columns(touched: Tensor) -> Tensor:
@@ -164,4 +191,5 @@ def _position(place: Tensor, size: Tensor | int) -> Tensor:
     return ((place + 1) * size - 1) / 2
 
 
+FAIR = 3  # a tile has at least a third of the targets that it may have, and is then cut where a cell ends
 _NOWHERE = torch.zeros(1, 0)  # the place of a vector

@@ -28,8 +28,8 @@ from fusiform.nets.cells import Cells, Choice, Tiles
 
 __all__ = ["read"]
 
-TILE = 128  # targets of a tile that knows its cells: more would touch more, fewer would leave small products
-PRODUCTS = 1 << 20  # of weights with tokens that tiles make together: enough for all cores, and near enough to them
+TILE = 128  # targets of a tile that knows its cells, at most: more need more at once, and touch no fewer cells
+PRODUCTS = 1 << 18  # of weights with tokens that tiles make together: enough for all cores, and near enough to them
 BLOCK = 1 << 26  # numbers that exist at once, of v or of the shares' factors, where a tile takes all cells
 
 
@@ -67,17 +67,17 @@ class _Touched(torch.autograd.Function):
         ctx: Any, cells: Cells, tiles: list[Tiles], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
     ) -> Tensor:
         ctx.cells, ctx.tiles = cells, tiles
-        found, weighed = weight.new_empty(len(weight), tokens.shape[1]), []
-        for targets, columns in tiles:
+        found, weighed = weight.new_empty(len(weight) + 1, tokens.shape[1]), []
+        for targets, once, columns in tiles:
             near, mixture = _near(tokens, columns), _taken(weight, targets)
             made = torch.bmm(mixture.to(near.dtype), near.mT).to(weight.dtype)  # [T, n, k B]
             share = cells.weights(_taken(factors, targets), columns)  # [T, n, k]
             y = torch.bmm(share.flatten(0, 1)[:, None], _by_token(made, columns))
-            found.index_copy_(0, targets.flatten(), y[:, 0])
+            _put(found, targets, once, y.view(*targets.shape, -1))
             if keep:  # a prediction has no backward pass
                 weighed.append(made)
         ctx.save_for_backward(tokens, factors, weight, *weighed)
-        return found / weight.shape[1]
+        return found[:-1] / weight.shape[1]
 
     @staticmethod
     @once_differentiable
@@ -85,19 +85,19 @@ class _Touched(torch.autograd.Function):
         tokens, factors, weight, *weighed = ctx.saved_tensors
         grad = (grad / weight.shape[1]).contiguous()
         of_tokens = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
-        of_factors, of_weight = torch.empty_like(factors), torch.empty_like(weight)
-        for (targets, columns), made in zip(ctx.tiles, weighed, strict=True):
+        of_factors, of_weight = (one.new_empty(len(one) + 1, one.shape[1]) for one in (factors, weight))
+        for (targets, once, columns), made in zip(ctx.tiles, weighed, strict=True):
             near, mixture, own = _near(tokens, columns), _taken(weight, targets), _taken(grad, targets)
             leaf = _taken(factors, targets).requires_grad_()
             with torch.enable_grad():
                 share = ctx.cells.weights(leaf, columns)
             of_share = torch.bmm(_by_token(made, columns), own.flatten(0, 1)[:, :, None]).view_as(share)
-            _put(of_factors, targets, *torch.autograd.grad(share, leaf, of_share))
+            _put(of_factors, targets, once, *torch.autograd.grad(share, leaf, of_share))
             of_made = (share.detach()[..., None] * own[:, :, None]).flatten(2).to(near.dtype)  # [T, n, k B]
-            _put(of_weight, targets, torch.bmm(of_made, near))
-            of_near = torch.bmm(of_made.mT, mixture.to(near.dtype)).view(-1, *tokens.shape[1:])
+            _put(of_weight, targets, once, torch.bmm(of_made, near))
+            of_near = torch.bmm(of_made.mT, mixture.mul_(once[..., None]).to(near.dtype)).view(-1, *tokens.shape[1:])
             of_tokens.index_add_(0, columns.flatten(), of_near.to(grad.dtype))
-        return None, None, None, of_tokens.to(tokens.dtype), of_factors, of_weight
+        return None, None, None, of_tokens.to(tokens.dtype), of_factors[:-1], of_weight[:-1]
 
 
 class _Whole(torch.autograd.Function):
@@ -141,9 +141,10 @@ def _taken(values: Tensor, rows: Tensor) -> Tensor:
     return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
 
 
-def _put(values: Tensor, rows: Tensor, part: Tensor) -> None:
-    """`values[rows] = part`, in place and in the type of `values`."""
-    values.index_copy_(0, rows.flatten(), part.flatten(0, 1).to(values.dtype))
+def _put(values: Tensor, rows: Tensor, once: Tensor, part: Tensor) -> None:
+    """`values[rows] = part`, in place and in the type of `values`; what is repeated goes to the last row, for none."""
+    places = torch.where(once, rows, len(values) - 1)
+    values.index_copy_(0, places.flatten(), part.flatten(0, 1).to(values.dtype))
 
 
 def _tile(cells: Cells, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from fusiform.training.checkpoint import (
     under,
 )
 from fusiform.training.generators import lent
+from fusiform.training.memory import keep_freed
 from fusiform.training.settings import Settings, find_device
 
 __all__ = ["History", "Problem", "fit"]
@@ -96,6 +97,7 @@ def fit(
         SettingsError: the checkpoint is of another fit, the loss is no longer a number, or there is no such device.
         LayoutError: the checkpoint is damaged.
     """
+    keep_freed()
     loop = _Loop(problem, settings, None if file is None else Path(file), json.loads(json.dumps(key or {})))
     with lent(loop.device) as loop.seed:
         return loop.run(progress)
