@@ -1,6 +1,7 @@
 """Derivatives of fMRIPrep: planted responses come back, by every method and in every form."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,17 @@ from fusiform.scores import pearson
 from fusiform.testing import check_dataset
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written")
+    layout.write(folder)
+    return folder
+
+
 @pytest.fixture
-def scans(tmp_path: Path) -> Path:
-    layout.write(tmp_path / "scans")
-    return tmp_path / "scans"
+def scans(written: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(written, tmp_path / "scans"))
 
 
 def read(folder: Path, more: str = "", form: layout.Form = "volume", **settings: Any) -> Responses:
@@ -384,6 +392,10 @@ class TestWhatOneRunLacks:
         assert np.abs(before.values[50]).max() > 0.1
         np.testing.assert_array_equal(after.values[220:], before.values[220:])
 
+    def test_a_scan_without_outliers_is_a_good_one(self, scans: Path) -> None:
+        patterns = [*layout.COLUMNS, "motion_outlier*", "non_steady_state_outlier*"]
+        np.testing.assert_array_equal(read(scans, confounds=patterns).values, read(scans).values)
+
     def test_trial_types_may_be_in_some_runs(self, scans: Path) -> None:
         before = np.asarray(read(scans).values)
         replaced("*_run-2_events.tsv", "\tpicture\t", "\tface\t")(scans)
@@ -479,8 +491,8 @@ WRONG: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
     ),
     "a pattern that matches nowhere": (
         lambda folder: None,
-        {"confounds": ["trans_*", "motion_outlier*"]},
-        r"timeseries\.tsv has no column 'motion_outlier\*'",
+        {"confounds": ["trans_*", "motion_outliers*"]},
+        r"timeseries\.tsv has no column 'motion_outliers\*'",
     ),
     "no confounds": (
         remove("*_timeseries.tsv"),

@@ -23,6 +23,7 @@ __all__ = ["check_patterns", "check_trial_types", "read_confounds", "read_events
 
 CONFOUNDS = ("timeseries", "regressors")  # as fMRIPrep calls them since 20.2, and before
 WILD = "*?["  # what makes a name a pattern
+OUTLIERS = ("motion_outlier00", "non_steady_state_outlier00")  # fMRIPrep's columns of a volume each
 
 
 def scan_times(scan: Scan, count: int) -> NDArray[np.float64]:
@@ -99,7 +100,7 @@ def _confounds_file(scan: Scan) -> Path:
 
 
 def check_patterns(scans: Sequence[Scan], wanted: Sequence[str], found: Sequence[str]) -> None:
-    """Raise LayoutError where a pattern of confounds matches no column of any run: one run may lack outliers.
+    """Raise LayoutError where a pattern of confounds matches no column of any run, nor outliers: a good scan has none.
 
     Args:
         scans: all runs.
@@ -107,7 +108,7 @@ def check_patterns(scans: Sequence[Scan], wanted: Sequence[str], found: Sequence
         found: columns that were read of any run.
     """
     for pattern in wanted:
-        if not any(fnmatchcase(name, pattern) for name in found):
+        if not any(fnmatchcase(name, pattern) for name in (*found, *OUTLIERS)):
             path = _confounds_file(scans[0])
             check_columns(read_table(path), path, pattern)
 
