@@ -16,6 +16,7 @@ def test_explain_is_the_plan_of_the_fit_and_does_nothing(rng, p, form):
     assert f"50 samples x {p} features -> 30 targets" in str(plan)
     found = model.fit(X, Y).plan_
     assert plan.form == found.form == form
+    assert plan.spectra == "float64"
     assert (plan.job, plan.batch, plan.memory) == (found.job, found.batch, found.memory)
 
 

@@ -1,6 +1,7 @@
 """Ridge at alphas that are given."""
 
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,7 +96,8 @@ class Ridge(RidgeShell):
         return self._plan(features, responses, find_frame(self.device, self.dtype, features))
 
     def _plan(self, features: Any, responses: Any, frame: Frame) -> Plan:
-        return make_plan(job_of(self, features, responses, frame, 1, []), frame, 1, self.memory_limit)
+        plan = make_plan(job_of(self, features, responses, frame, 1, []), frame, 1, self.memory_limit)
+        return replace(plan, spectra="float64")
 
 
 def _per_target(alpha: float | ArrayLike, count: int) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ __all__ = ["Fold", "Scoring", "Search", "accuracy", "correlation", "exact_produc
 
 Scoring = Literal["mse", "r2", "pearson"]
 LANES = 8  # numbers that a processor multiplies at once: small matrices of a multiple of it are fast
+FLAT = 100  # roundings up to which what varies about a mean does not
 
 
 class Search(Protocol):
@@ -56,6 +57,21 @@ class Search(Protocol):
             left_out: what the method of that name gave.
             scoring: which score.
         """
+
+
+@dataclass(frozen=True)
+class Products:
+    """Of basis predictions, the target and the direction of the intercept with each other, on held-out samples.
+
+    Args:
+        values: [V, R + 2, R + 2] in float64, the target's and the intercept's last.
+        true: [V, M] the targets, about their training mean.
+        root: [M] direction of the intercept.
+    """
+
+    values: Tensor
+    true: Tensor
+    root: Tensor
 
 
 @dataclass(frozen=True)
@@ -108,8 +124,8 @@ class Fold:
         """Of the training samples, [V], zero without an intercept."""
         return targets.rows @ self.share
 
-    def products(self, design: Design, targets: Targets, mean: Tensor, covariates: Tensor) -> Tensor:
-        """Basis predictions, target and intercept direction times each other, [V, R + 2, R + 2] in float64."""
+    def products(self, design: Design, targets: Targets, mean: Tensor, covariates: Tensor) -> Products:
+        """Those of the basis predictions of some targets."""
         root = design.root[self.test]
         true = torch.addr(targets.rows[:, self.test], mean, root, alpha=-1)  # [V, M]
         rank, held = self.basis.rank, sum(map(len, self.operators)) // self.basis.rank
@@ -125,7 +141,7 @@ class Fold:
             products[:, -2, -2] = true.square().sum(1)
             products[:, -2, -1] = products[:, -1, -2] = true @ root
             products[:, -1, -1] = root.square().sum()
-        return products
+        return Products(products, true, root)
 
     def covariates(
         self, design: Design, targets: Targets, mean: Tensor, total: Tensor, left_out: Tensor | None
@@ -173,42 +189,50 @@ def _total(searches: Sequence[Search], left_out: Sequence[Tensor | None], design
     return design.total(targets)
 
 
-def scores(products: Tensor, mix: Tensor, scoring: Scoring) -> Tensor:
-    """Scores [V, A] from the products [V, R + 2, R + 2] of basis predictions, target and root with each other.
+def scores(products: Products, mix: Tensor, scoring: Scoring) -> Tensor:
+    """Scores [V, A] of predictions that are mixed from basis predictions.
 
     Args:
-        products: in float64.
+        products: of the basis predictions.
         mix: [A, R], or [V, A, R] where each target has its own alphas.
         scoring: which score.
     """
-    inner, cross, level = products[:, :-2, :-2], mix @ products[:, :-2, -2:-1], mix @ products[:, :-2, -1:]
+    every, true, root = products.values, products.true, products.root
+    inner, cross, level = every[:, :-2, :-2], mix @ every[:, :-2, -2:-1], mix @ every[:, :-2, -1:]
     power, cross, level = _quadratic(inner, mix), cross[..., 0], level[..., 0]  # [V, A]
-    own, true, size = (products[:, i, j, None] for i, j in ((-2, -2), (-2, -1), (-1, -1)))
     if scoring == "pearson":
-        return correlation(power, cross, level, own, true, size)
-    return accuracy((power - 2 * cross + own).clamp(min=0), own, true, size, scoring)
+        return correlation(power, cross, level, true, root)
+    return accuracy((power - 2 * cross + every[:, -2, -2, None]).clamp(min=0), true, root, scoring)
 
 
-def accuracy(error: Tensor, own: Tensor, true: Tensor, size: Tensor, scoring: Scoring) -> Tensor:
+def accuracy(error: Tensor, true: Tensor, root: Tensor, scoring: Scoring) -> Tensor:
     """Negated mean squared error or R2, [V, A].
 
     Args:
-        error: [V, A] sum of squared errors.
-        own: [V, 1] product of the target with itself.
-        true: [V, 1] that of target and root.
-        size: [V, 1] or a number, that of the root with itself.
+        error: [V, A] sum of squared errors, in float64.
+        true: [V, M] targets.
+        root: [M] direction of the intercept.
         scoring: which score.
     """
     if scoring == "mse":
-        return -error / size
-    spread = own - true.square() / size
-    return _ratio(spread - error, spread, own)
+        return -error / root.double().square().sum()
+    spread = _spread(true, root)
+    return _ratio(spread - error, spread)
 
 
-def correlation(power: Tensor, cross: Tensor, level: Tensor, own: Tensor, true: Tensor, size: Tensor) -> Tensor:
-    """Pearson's r, [V, A], from products [V, A] of predictions with themselves, target and root; else as `accuracy`."""
-    varied, spread = (power - level.square() / size).clamp(min=0), (own - true.square() / size).clamp(min=0)
-    return _ratio(cross - level * true / size, (varied * spread).sqrt(), (power * own).sqrt())
+def correlation(power: Tensor, cross: Tensor, level: Tensor, true: Tensor, root: Tensor) -> Tensor:
+    """Pearson's r, [V, A], from products [V, A] of predictions with themselves, target and root, in float64."""
+    size, mean = root.double().square().sum(), (true @ root)[:, None].double()
+    varied = power - level.square() / size
+    varied = torch.where(varied <= FLAT * torch.finfo(true.dtype).eps * power, 0.0, varied)
+    return _ratio(cross - level * mean / size, (varied * _spread(true, root)).sqrt())
+
+
+def _spread(true: Tensor, root: Tensor) -> Tensor:
+    """Sum of squares of targets [V, M] about their mean, [V, 1] in float64; zero where it is nothing but rounding."""
+    beside = torch.addr(true, true @ root, root, alpha=-1 / float(root.square().sum()))
+    spread, own = (part.square().sum(1, keepdim=True).double() for part in (beside, true))
+    return torch.where(spread <= (FLAT * torch.finfo(true.dtype).eps) ** 2 * own, 0.0, spread)
 
 
 def exact_product(rows: Tensor, features: Tensor) -> Tensor:
@@ -227,7 +251,6 @@ def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:
     return inner.flatten(1) @ pairs.flatten(1).T
 
 
-def _ratio(top: Tensor, bottom: Tensor, whole: Tensor) -> Tensor:
-    """Their ratio; zero where the bottom is nothing but rounding of the whole: a constant explains nothing."""
-    flat = bottom <= 1e-10 * whole
-    return torch.where(flat, 0.0, top / torch.where(flat, 1.0, bottom))
+def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
+    """Their ratio; zero where the bottom is: a constant explains nothing."""
+    return torch.where(bottom > 0, top / torch.where(bottom > 0, bottom, 1.0), 0.0)

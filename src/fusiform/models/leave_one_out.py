@@ -166,11 +166,9 @@ def _precision(design: Design, felt: Tensor, tolerance: float) -> torch.dtype:
 
 def _score(error: Tensor, rows: Tensor, root: Tensor, scoring: Scoring) -> Tensor:
     """Scores [V, A] of residuals [V, A, N] of targets [V, N]."""
-    own, true = rows.square().sum(1, keepdim=True).double(), (rows @ root)[:, None].double()
-    size = root.square().sum().double()
     if scoring != "pearson":
-        return accuracy(error.square().sum(2).double(), own, true, size, scoring)
+        return accuracy(error.square().sum(2).double(), rows, root, scoring)
     pred = rows[:, None] - error
     products = pred.square().sum(2), (pred * rows[:, None]).sum(2), pred @ root
     power, cross, level = (part.double() for part in products)
-    return correlation(power, cross, level, own, true, size)
+    return correlation(power, cross, level, rows, root)
