@@ -140,7 +140,7 @@ def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
     assert min(row.sum() for tiles in seen for row in tiles.once[:-1]) >= 100 // 3
     assert max(tiles.targets.shape[1] for tiles in seen) <= 100
     assert max(tiles.columns.shape[1] for tiles in seen) <= 40  # of 65
-    [(targets, once, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2), 9, 1)
+    [(targets, once, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2).double(), 9, 1)
     assert targets.tolist() == [list(range(9))]
     assert once.all()
     assert columns.tolist() == [[27, 28, 35, 36, 64]]

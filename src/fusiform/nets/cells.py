@@ -138,8 +138,11 @@ class Cells(nn.Module):
 
     def _touched(self, place: Tensor) -> Tensor:
         """Which tokens any target of a tile touches, [T, n, A] -> [T, K]."""
-        low, high = (_position(edge[:, None], self.size).floor() for edge in (place.amin(1), place.amax(1)))
-        return (((low <= self.index) & (self.index <= high + 1)) | (self.size == 0)).all(-1)
+        index, size = self.span
+        low, high = (_position(edge @ self.axis, size).floor() for edge in (place.amin(1), place.amax(1)))
+        spans = (low <= index) & (index <= high + 1)  # [T, S]
+        others = spans.new_ones(len(spans), self.pick.shape[2] - len(index))
+        return self.weights(torch.cat([others, spans], dim=1).to(place.dtype)) > 0
 
 
 def _cut(counts: Sequence[int], rows: int) -> list[int]:

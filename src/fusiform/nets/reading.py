@@ -66,16 +66,19 @@ class _Touched(torch.autograd.Function):
     def forward(
         ctx: Any, cells: Cells, tiles: list[Tiles], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
     ) -> Tensor:
-        ctx.cells, ctx.tiles = cells, tiles
+        ctx.tiles, ctx.shares = tiles, []
         found, weighed = weight.new_empty(len(weight) + 1, tokens.shape[1]), []
         for targets, once, columns in tiles:
             near, mixture = _near(tokens, columns), _taken(weight, targets)
             made = torch.bmm(mixture.to(near.dtype), near.mT).to(weight.dtype)  # [T, n, k B]
-            share = cells.weights(_taken(factors, targets), columns)  # [T, n, k]
-            y = torch.bmm(share.flatten(0, 1)[:, None], _by_token(made, columns))
+            leaf = _taken(factors, targets).requires_grad_(keep)
+            with torch.set_grad_enabled(keep):  # a derivative of their own, for the backward pass
+                share = cells.weights(leaf, columns)  # [T, n, k]
+            y = torch.bmm(share.detach().flatten(0, 1)[:, None], _by_token(made, columns))
             _put(found, targets, once, y.view(*targets.shape, -1))
             if keep:  # a prediction has no backward pass
                 weighed.append(made)
+                ctx.shares.append((leaf, share))
         ctx.save_for_backward(tokens, factors, weight, *weighed)
         return found[:-1] / weight.shape[1]
 
@@ -86,13 +89,10 @@ class _Touched(torch.autograd.Function):
         grad = (grad / weight.shape[1]).contiguous()
         of_tokens = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
         of_factors, of_weight = (one.new_empty(len(one) + 1, one.shape[1]) for one in (factors, weight))
-        for (targets, once, columns), made in zip(ctx.tiles, weighed, strict=True):
+        for (targets, once, columns), (leaf, share), made in zip(ctx.tiles, ctx.shares, weighed, strict=True):
             near, mixture, own = _near(tokens, columns), _taken(weight, targets), _taken(grad, targets)
-            leaf = _taken(factors, targets).requires_grad_()
-            with torch.enable_grad():
-                share = ctx.cells.weights(leaf, columns)
             of_share = torch.bmm(_by_token(made, columns), own.flatten(0, 1)[:, :, None]).view_as(share)
-            _put(of_factors, targets, once, *torch.autograd.grad(share, leaf, of_share))
+            _put(of_factors, targets, once, *torch.autograd.grad(share, leaf, of_share, retain_graph=True))
             of_made = (share.detach()[..., None] * own[:, :, None]).flatten(2).to(near.dtype)  # [T, n, k B]
             _put(of_weight, targets, once, torch.bmm(of_made, near))
             of_near = torch.bmm(of_made.mT, mixture.mul_(once[..., None]).to(near.dtype)).view(-1, *tokens.shape[1:])
