@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -153,10 +156,61 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip()
 
 
-def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
+def test_an_interruption_says_how_to_go_on(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fusiform.recipes.steps.describe", interrupted)
+    monkeypatch.setattr("fusiform.recipes.settings.load_dataset", interrupted)
     assert main(["extract", "--dataset", "simulated", "--backbone", "pixels"]) == 130
     assert capsys.readouterr().err == "fusiform: interrupted; run the same command again to go on\n"
+    assert main(["encode", "--dataset", "simulated", "--out", str(tmp_path / "run"), "--overwrite"]) == 130
+    said = capsys.readouterr().err  # --overwrite would begin anew
+    assert said == "fusiform: interrupted; run the same command again, without --overwrite, to go on\n"
+
+
+# what a shell starts in the background ignores the signal, and so does what that starts
+LISTENING = """\
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fusiform.cli import main
+sys.exit(main())
+"""
+SLOW = '''\
+import time
+from pathlib import Path
+
+
+class Slow:
+    """Describes pictures at once, or begins to and never ends, as long as there is a file that says so."""
+
+    def get_tokens(self, x):
+        if Path("wait").exists():
+            Path("begun").touch()
+            time.sleep(600)
+        return {"pixels": x}, {}
+'''
+
+
+def test_control_c_ends_with_one_sentence_and_the_same_command_goes_on(tmp_path):
+    (tmp_path / "slow_net.py").write_text(SLOW)
+    (tmp_path / "wait").touch()
+    argv = ["encode", *SMALL, "--backbone", "slow_net:Slow", "--image-size", "4", "--out", "run"]
+    command = [sys.executable, "-c", LISTENING, *argv]
+    options = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as running:
+        try:
+            while not (tmp_path / "begun").exists():
+                assert running.poll() is None, running.stderr.read()
+                time.sleep(0.05)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert (running.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "fusiform: interrupted; run the same command again to go on"
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "summary.json").exists()
+    (tmp_path / "wait").unlink()
+    done = subprocess.run(command, capture_output=True, **options)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "summary.json").exists()

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in tokens:
             raise
-        return _fail(_reason(error), _code(error))
+        return _fail(_reason(error, tokens), _code(error))
     return 0
 
 
@@ -45,9 +45,10 @@ def _code(error: BaseException) -> int:
     return 2 if isinstance(error, FusiformError | OSError) else 1
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, tokens: Sequence[str]) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; run the same command again to go on"
+        anew = ", without --overwrite," if "--overwrite" in tokens else ""  # which would begin anew
+        return f"interrupted; run the same command again{anew} to go on"
     if isinstance(error, FusiformError):
         return str(error)
     if isinstance(error, OSError):

@@ -1,15 +1,12 @@
 """Decoding: from responses to features of what was shown, and to what it was."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusiform.checking import at_least
-from fusiform.datasets import with_agreement
 from fusiform.errors import SettingsError
 from fusiform.pairs import Pairs
 from fusiform.recipes.evaluate import Evaluation, evaluate, layers_of
@@ -17,6 +14,7 @@ from fusiform.recipes.outcome import Stopwatch, headline, publish, save, shuffle
 from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import decoding_sections
+from fusiform.recipes.settings import Brain, Learning, Network
 from fusiform.recipes.steps import folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import did_you_mean, find
 from fusiform.scores import Retrieval, retrieval
@@ -26,27 +24,7 @@ __all__ = ["decode", "identify"]
 
 @recipe
 def decode(
-    run: Run,
-    *,
-    dataset: str,
-    root: str | Path | None = None,
-    subject: str | None = None,
-    part: str | None = None,
-    rois: Sequence[str] | None = None,
-    backbone: str = "pixels",
-    layer: str | None = None,
-    reduce: str | None = None,
-    single_trials: bool = False,
-    model: str = "ridge",
-    folds: int = 10,
-    seed: int = 0,
-    device: str = "auto",
-    image_size: int | None = None,
-    normalise: str | None = None,
-    i_have_agreed: bool = False,
-    dataset_args: Mapping[str, Any] | None = None,
-    backbone_args: Mapping[str, Any] | None = None,
-    model_args: Mapping[str, Any] | None = None,
+    run: Run, brain: Brain, network: Network, *, layer: str | None = None, learning: Learning, folds: int = 10
 ) -> dict[str, Any]:
     """Predict features of what was shown from the responses, and find it among the others.
 
@@ -54,78 +32,29 @@ def decode(
 
     Parameters
     ----------
-    dataset
-        name of the dataset, folder:PATH, or the path of a dataset.yaml
-    root
-        folder of the dataset's files, or the one that holds a folder of its name (default: $FUSIFORM_DATA)
-    subject
-        whose brain (default: the first)
-    part
-        of a dataset with several kinds of stimuli (default: the first)
     rois
         regions to read (default: all)
     backbone
         name of the network whose features are predicted, or module:Class of your own
     layer
         of the network (default: its only one)
-    reduce
-        what to keep of each layer: mean, cls or pool:HxW of its grid, project:DIM or pca:DIM of its rows, or several
-        joined by +, such as mean+pca:64 (default: all of it)
-    single_trials
-        keep the repeats of a stimulus apart instead of averaging them
-    model
-        name of the model
     folds
         number of folds where the dataset has no test split
-    seed
-        of the shuffled control
-    device
-        auto, cpu, cuda, cuda:1
-    image_size
-        pixels, of the side to which pictures are resized for a class of your own that does not say it (default: 224)
-    normalise
-        imagenet, clip or none: statistics that its pictures are normalised by (default: imagenet)
-    i_have_agreed
-        you have agreed to the terms of data that are read from an address
-    dataset_args
-        key=value,...: arguments of the dataset
-    backbone_args
-        key=value,...: arguments of the backbone
-    model_args
-        key=value,...: arguments of the model
     """
-    at_least(0, seed=seed)
+    at_least(0, seed=learning.seed)
     at_least(2, folds=folds)
-    find("model", model)  # a mistyped name should not cost the time until it is needed
+    find("model", learning.model)  # a mistyped name should not cost the time until it is needed
     watch = Stopwatch()
-    found = material(
-        dataset,
-        subject,
-        part,
-        rois,
-        backbone,
-        root=root,
-        layers=None,
-        reduce=reduce,
-        hemodynamic=False,
-        lags=(0.0,),
-        window=None,
-        average=not single_trials,
-        device=device,
-        image_size=image_size,
-        normalise=normalise,
-        dataset_args=with_agreement(dataset_args, i_have_agreed),
-        backbone_args=backbone_args,
-    )
+    found = material(brain, network)
     watch.lap("features")
     pairs = one_layer(still(found.pairs), layer)
-    about = {"dataset": dataset, "subject": found.subject, "features": found.features}
-    learner = regressor(model, pairs, gap=0, device=device, model_args=model_args)
+    about = {"dataset": brain.dataset, "subject": found.subject, "features": found.features}
+    learner = regressor(learning.model, pairs, gap=0, device=network.device, model_args=learning.model_args)
     splits, groups = folds_of(pairs, folds, gap=0), repeated_stimuli(pairs)
     result = evaluate(pairs, "decode", learner, splits, groups=groups, progress=True)
     watch.lap("fit")
-    title = f"Decoding: {dataset}, {found.subject}, to {backbone}"
-    return {**about, **_tell(run, title, pairs, result, seed, watch)}
+    title = f"Decoding: {brain.dataset}, {found.subject}, to {network.backbone}"
+    return {**about, **_tell(run, title, pairs, result, learning.seed, watch)}
 
 
 def _tell(run: Run, title: str, pairs: Pairs, result: Evaluation, seed: int, watch: Stopwatch) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import yaml
 
 from fusiform.checking import checked
-from fusiform.errors import LayoutError, SettingsError, UnknownNameError
+from fusiform.errors import SettingsError, UnknownNameError
+from fusiform.recipes.groups import flat
 from fusiform.recipes.run import Run, open_run, runs_folder
 from fusiform.registry import did_you_mean, unknown
+from fusiform.yamlfile import read_yaml
 
 __all__ = ["Recipe", "load_preset", "preset_names", "recipe"]
 
@@ -32,9 +34,9 @@ class Recipe(Protocol):
 
 
 def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
-    """Turn `function(run, *, setting=default, ...) -> summary` into a recipe.
+    """Turn `function(run, group: Group, *, setting=default, ...) -> summary` into a recipe.
 
-    The recipe takes the same settings by keyword, and besides them:
+    The recipe takes the same settings by keyword, those of groups (see `groups`) one by one, and besides them:
 
     - `preset`: name of settings that come with fusiform;
     - `config`: a YAML file of settings, which win over the preset's, and lose against those given in the call;
@@ -47,9 +49,10 @@ def recipe(function: Callable[..., Mapping[str, Any]]) -> Recipe:
         SettingsError: an unknown setting (with the nearest known one), one that is missing, or a run folder that was
             made with others.
     """
+    function = flat(function)
     own = list(inspect.signature(function).parameters.values())[1:]
 
-    @functools.wraps(function)
+    @functools.wraps(function, updated=())  # it has a signature of its own
     def run_recipe(
         *,
         preset: str | None = None,
@@ -164,20 +167,9 @@ def _preset_settings(preset: str | None, recipe_name: str) -> dict[str, Any]:
 def _config_settings(config: Path | str | None) -> dict[str, Any]:
     if config is None:
         return {}
-    from fusiform.datasets.folder.yamlfile import OnceEach  # the datasets are slow to import, and --help waits for none
-
-    try:
-        with Path(config).open(encoding="utf-8") as file:
-            settings = yaml.load(file, Loader=OnceEach)
-    except (OSError, UnicodeDecodeError) as reason:
-        why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
-        raise LayoutError(f"cannot read the settings file {config} ({why}); check --config") from reason
-    except (yaml.YAMLError, RecursionError) as reason:
-        raise SettingsError(f"the settings file {config} is not YAML ({' '.join(str(reason).split())})") from reason
-    if not isinstance(settings, dict):
-        raise SettingsError(f"the settings file {config} holds no mapping; wanted lines of 'setting: value'")
+    settings = read_yaml(config, what="the settings file", wanted="'setting: value'", otherwise="check --config")
     # a settings.yaml of an earlier run may be handed in as it is
-    return {str(key): value for key, value in settings.items() if key not in META}
+    return {key: value for key, value in settings.items() if key not in META}
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """What recipes do on their way: describe stimuli, pair, prepare a model."""
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,21 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fusiform.data import Features, Responses, Space, Stimuli
-from fusiform.datasets import Dataset, load_dataset, with_root
-from fusiform.datasets.roots import looking_in
+from fusiform.data import Features, Responses, Stimuli
+from fusiform.datasets import Dataset
 from fusiform.errors import DataError, SettingsError
 from fusiform.files import cache_folder
 from fusiform.models.folds import ContiguousFolds, Split
 from fusiform.pairs import Pairs, pair
-from fusiform.recipes.evaluate import splits_of
+from fusiform.recipes.evaluate import layers_of, splits_of
+from fusiform.recipes.settings import Brain, NamedNetwork
 from fusiform.registry import did_you_mean, find
 
 __all__ = [
     "Material",
     "averaged",
-    "backbone_of",
-    "describe",
     "folds_of",
     "inner_folds",
     "material",
@@ -64,48 +61,35 @@ class Material:
 
 
 def material(
-    dataset: str,
-    subject: str | None,
-    part: str | None,
-    rois: Sequence[str] | None,
-    backbone: str,
+    brain: Brain,
+    network: NamedNetwork,
     *,
-    root: Path | str | None,
-    layers: Sequence[str] | None,
-    reduce: str | None,
-    hemodynamic: bool,
-    lags: Sequence[float],
-    window: float | None,
-    average: bool,
-    device: str,
-    image_size: int | None,
-    normalise: str | None,
-    dataset_args: Mapping[str, Any] | None,
-    backbone_args: Mapping[str, Any] | None,
+    layers: Sequence[str] | None = None,
+    hemodynamic: bool = False,
+    lags: Sequence[float] = (0.0,),
+    window: float | None = None,
     placed: bool = False,
 ) -> Material:
     """Load a dataset, describe its stimuli and pair them with one subject's responses; settings as in `encode`.
 
     Targets must have coordinates if `placed`: better to say so before the time for features is spent.
     """
-    with looking_in(root, dataset):
-        source = load_dataset(dataset, **with_root(dataset, root, dataset_args))
-        subject = subject or source.subjects[0]
-        trials = source.responses(subject, part=part, rois=rois)
+    with brain.opened() as source:
+        subject = brain.subject or source.subjects[0]
+        trials = source.responses(subject, part=brain.part, rois=brain.rois)
         _check_usable(trials, subject)
         if placed and not np.isfinite(trials.space.coordinates()).all():
             raise DataError(
                 f"some targets of the space {trials.space.name!r} have no coordinates (x, y and z are NaN), such as "
                 "vertices in CIFTI; give surfaces of an fsaverage mesh, or voxels of a volume"
             )
-        stimuli = _shown(source.stimuli(part), trials)
-        network = backbone_of(backbone, image_size, normalise, backbone_args)
-        features = _features(stimuli, network, layers, reduce, device)
+        stimuli = _shown(source.stimuli(brain.part), trials)
+        features = _features(stimuli, network, layers)
     features = features.hemodynamic() if hemodynamic else features
-    pairs = pair(features, averaged(trials) if average else trials, lags=tuple(lags), window=window)
-    return Material(
-        source, subject, stimuli, trials, features.name, pairs, _planted(source, subject, part, pairs.space)
-    )
+    samples = trials if brain.single_trials else averaged(trials)
+    pairs = pair(features, samples, lags=tuple(lags), window=window)
+    truth = _planted(source, subject, brain.part, pairs)
+    return Material(source, subject, stimuli, trials, features.name, pairs, truth)
 
 
 def _check_usable(responses: Responses, subject: str) -> None:
@@ -123,14 +107,16 @@ def _check_usable(responses: Responses, subject: str) -> None:
         raise DataError(
             f"the responses of {subject!r} hold {np.sum(bad)} NaN or infinite values, in {len(wrong)} of "
             f"{responses.space.size} targets ({', '.join(names)}{', ...' * (len(wrong) > 3)}); leave them out: "
-            "responses.drop_nan: true in a dataset.yaml of your own, else regions without them as --rois"
+            "drop_nan: true in a dataset.yaml of your own, else regions without them as --rois"
         )
 
 
-def _planted(source: Dataset, subject: str, part: str | None, space: Space) -> pd.DataFrame | None:
-    """The truth of one subject at the targets of a space, which may be some of all; None where nothing is planted."""
-    truth = source.truth(part)
-    if truth is None:
+def _planted(source: Dataset, subject: str, part: str | None, pairs: Pairs) -> pd.DataFrame | None:
+    """The truth of one subject at the targets of the pairs, which may be some of all; None where nothing is planted,
+    or another network was: one that has none of these layers.
+    """
+    truth, space = source.truth(part), pairs.space
+    if truth is None or ("layer" in truth and not truth["layer"].isin(list(layers_of(pairs))).any()):
         return None
     truth = truth[truth["subject"] == subject] if "subject" in truth else truth
     if len(truth) != space.size:  # regions were chosen
@@ -142,73 +128,6 @@ def _planted(source: Dataset, subject: str, part: str | None, space: Space) -> p
 def averaged(trials: Responses) -> Responses:
     """One sample per stimulus (and moment), within each split."""
     return trials.average_repeats(("stimulus", *(["split"] if "split" in trials.samples else [])))
-
-
-def describe(
-    dataset: str,
-    backbone: str,
-    *,
-    root: Path | str | None = None,
-    part: str | None = None,
-    layers: Sequence[str] | None = None,
-    reduce: str | None = None,
-    dtype: str = "float32",
-    batch_size: int = 32,
-    shard: tuple[int, int] = (0, 1),
-    device: str = "auto",
-    views: int = 0,
-    seed: int = 0,
-    on_error: str = "stop",
-    store: Path | str | None = None,
-    verify: bool = False,
-    image_size: int | None = None,
-    normalise: str | None = None,
-    dataset_args: Mapping[str, Any] | None = None,
-    backbone_args: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Extract features of all stimuli of a dataset into the store; settings as in `features.extract.extract`.
-
-    Returns:
-        What was extracted: where the store is, the number of rows, the shape of a row of every layer, and the stimuli
-        that were skipped, each with the reason.
-    """
-    from fusiform.features.extract import extract
-    from fusiform.features.store import FeatureStore
-
-    place = FeatureStore(store or store_folder())
-    with looking_in(root, dataset), warnings.catch_warnings():
-        stimuli = load_dataset(dataset, **with_root(dataset, root, dataset_args)).stimuli(part)
-        warnings.filterwarnings("ignore", "\\d+ of \\d+ stimuli were skipped", UserWarning)  # the result says so
-        found = extract(
-            stimuli,
-            backbone_of(backbone, image_size, normalise, backbone_args),
-            place,
-            layers=layers,
-            reduce=reduce,
-            dtype=dtype,  # type: ignore[arg-type]  # checked there
-            batch_size=batch_size,
-            shard=shard,
-            device=device,
-            views=views,
-            seed=seed,
-            on_error=on_error,  # type: ignore[arg-type]  # checked there
-            verify=verify,
-            progress=True,
-        )
-    skipped = {"skipped": dict(found.skipped)} if found.skipped else {}
-    return {"store": place.address, "rows": len(found), "layers": shapes_of(found), **skipped}
-
-
-def backbone_of(
-    name: str, image_size: int | None, normalise: str | None, backbone_args: Mapping[str, Any] | None
-) -> Any:
-    """A backbone by name; a size of pictures and statistics are for a class that does not say how it wants them."""
-    from fusiform.features.preprocess import Picture
-    from fusiform.features.tokens import load_backbone
-
-    told: dict[str, Any] = {"size": image_size, "normalise": normalise}
-    told = {key: value for key, value in told.items() if value is not None}
-    return load_backbone(name, picture=Picture(**told) if told else None, **(backbone_args or {}))
 
 
 def shapes_of(features: Features) -> dict[str, list[int]]:
@@ -291,11 +210,17 @@ def _shown(stimuli: Stimuli, responses: Responses) -> Stimuli:
     return stimuli.select([id for id in stimuli.ids if id in shown])
 
 
-def _features(
-    stimuli: Stimuli, backbone: Any, layers: Sequence[str] | None, reduce: str | None, device: str
-) -> Features:
+def _features(stimuli: Stimuli, network: NamedNetwork, layers: Sequence[str] | None) -> Features:
     from fusiform.features.extract import extract
     from fusiform.features.store import FeatureStore
 
     store = FeatureStore(store_folder())
-    return extract(stimuli, backbone, store, layers=layers, reduce=reduce, device=device, progress=True)
+    return extract(
+        stimuli,
+        network.load(),
+        store,
+        layers=layers,
+        reduce=network.reduce,
+        device=network.device,
+        progress=True,
+    )

@@ -25,6 +25,13 @@ def test_a_file_that_holds_none(content: str, tmp_path: Path) -> None:
         read_prompts(file)
 
 
+def test_two_prompts_of_one_name(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.yaml"
+    file.write_text("scene: Where is it?\nthing: What is it?\nscene: Is it day?\n")
+    with pytest.raises(SettingsError, match=r"prompts\.yaml has the key 'scene' again in line 3; .* keep one"):
+        read_prompts(file)
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"there is no file .*absent.yaml of prompts"):
         read_prompts(tmp_path / "absent.yaml")

@@ -1,6 +1,7 @@
 """`dataset.yaml`: what lies in a user's folder, in words. Read strictly: a mistyped key is an error, not a default."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from fusiform.checking import checked
 from fusiform.datasets.base import choose
-from fusiform.datasets.folder.yamlfile import read_yaml
 from fusiform.errors import SettingsError
 from fusiform.registry import did_you_mean
+from fusiform.yamlfile import read_yaml
 
 __all__ = ["Atlas", "Description", "Fmriprep", "Method", "ResponseFiles", "Shown", "StimulusTable", "read_description"]
 
@@ -196,7 +197,11 @@ def read_description(path: Path | str) -> Description:
     """
     path = Path(path).expanduser()
     path = path / "dataset.yaml" if path.is_dir() else path
-    given = read_yaml(path)
+    given = read_yaml(
+        path,
+        wanted="'key: value', such as 'name: mine'",
+        otherwise=f"write one with: fusiform init-dataset {shlex.quote(str(path.parent))}",
+    )
     where = str(path)
     parts: dict[str, Callable[[Any], Any]] = {
         "stimuli": lambda value: _parse(StimulusTable, value, "stimuli", where),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusiform.errors import LayoutError, MissingDataError, SettingsError
 from fusiform.features.networks.tokenizing import special_ids
+from fusiform.yamlfile import OnceEach
 
 __all__ = ["PROMPTS", "Pool", "Reading", "chat_text", "filled", "read_prompts", "reading_of"]
 
@@ -53,11 +54,13 @@ def read_prompts(path: Path | str) -> dict[str, str]:
     Raises:
         MissingDataError: there is no such file.
         LayoutError: it is no mapping of names to texts.
+        SettingsError: it has two prompts of one name.
     """
     if not Path(path).is_file():
         raise MissingDataError(f"there is no file {path} of prompts; wanted YAML with `name: prompt` lines")
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open(encoding="utf-8") as file:
+            found = yaml.load(file, Loader=OnceEach)
     except (yaml.YAMLError, UnicodeDecodeError) as reason:
         raise LayoutError(f"{path} cannot be read as YAML ({' '.join(str(reason).split())})") from reason
     if not isinstance(found, dict) or not found or not all(isinstance(prompt, str) for prompt in found.values()):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusiform.datasets import Dataset, card, load_dataset, with_root
+from fusiform.datasets import Dataset, card, load_dataset
 from fusiform.datasets.base import choose
 from fusiform.datasets.contract import Finding
 from fusiform.datasets.roots import looking_in
@@ -14,6 +14,8 @@ from fusiform.plots.report import Section, save_figures, write_report
 from fusiform.recipes.doctor.data import Reading, data, pictures
 from fusiform.recipes.doctor.environment import environment
 from fusiform.recipes.doctor.fit import fits
+from fusiform.recipes.groups import flat
+from fusiform.recipes.settings import Files
 from fusiform.registry import names
 
 __all__ = ["Checkup", "doctor"]
@@ -52,36 +54,37 @@ class Checkup:
         return [*lines, *([f"pictures: {self.report}"] if self.report else [])]
 
 
+@flat
 def doctor(
     dataset: str | None = None,
+    /,
     *,
-    root: Path | str | None = None,
-    part: str | None = None,
+    files: Files,
     subject: str | None = None,
     out: Path | str | None = None,
     device: str = "auto",
-    dataset_args: Mapping[str, Any] | None = None,
 ) -> Checkup:
     """Look at the environment, and at a dataset and a tiny fit on it where one is named.
 
-    Args:
-        dataset: name, `folder:PATH`, or path of a `dataset.yaml`; None looks at the environment alone.
-        root: folder of the dataset's files, or the one that holds a folder of its name.
-        part: of a dataset with several kinds of stimuli (default: the first).
-        subject: whose responses (default: the first).
-        out: folder for `report.html` with the first stimuli and the map of the ceiling; None draws nothing.
-        device: auto, cpu, cuda, cuda:1.
-        dataset_args: arguments of the dataset.
+    What comes back are all findings: nothing that is wrong with the machine or the data is raised.
 
-    Returns:
-        All findings; nothing that is wrong with the machine or the data is raised.
+    Parameters
+    ----------
+    dataset
+        its name, folder:PATH, or the path of a dataset.yaml (default: check the machine alone)
+    subject
+        whose responses (default: the first)
+    out
+        folder for a page with the first stimuli and a map of the noise ceiling
+    device
+        auto, cpu, cuda, cuda:1
     """
     tiers = {"environment": _collect("environment", environment)}
     if dataset is None:
         return Checkup(tiers)
-    arguments = with_root(dataset, root, dataset_args)
-    with looking_in(root, dataset):
-        return _of_dataset(tiers, dataset, part, subject, out, device, arguments)
+    arguments = files.arguments(dataset)
+    with looking_in(files.root, dataset):
+        return _of_dataset(tiers, dataset, files.part, subject, out, device, arguments)
 
 
 def _of_dataset(

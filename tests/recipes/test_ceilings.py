@@ -1,4 +1,4 @@
-"""What recipes do on their way: which ceiling is taken, and how a class of one's own gets its pictures."""
+"""Which ceiling is taken: a published one, that of repeats, or none."""
 
 import json
 import sys
@@ -6,27 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from fusiform.cli import main
 from fusiform.data import Responses, Space
-from fusiform.errors import SettingsError
-from fusiform.features.preprocess import Picture
 from fusiform.recipes.ceilings import ceiling_of, published_ceiling
-from fusiform.recipes.steps import backbone_of
 from fusiform.scores import ncsnr, r_ceiling
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from layouts import algonauts2023
 
 SHARES = [0.09, 0.49, 0.81]
-OWN = '''\
-class Own:
-    """Says nothing of pictures."""
-
-    def get_tokens(self, x):
-        return {"pixels": x}, {}
-'''
 
 
 def responses(stimuli: list[str], **columns: list[float]) -> Responses:
@@ -68,47 +57,3 @@ class TestCeiling:
         page = (tmp_path / "run/report.html").read_text()
         assert "Means are over the 0 of 84 targets" in page
         assert "mean r = unknown" in page
-
-
-class TestBackbone:
-    @pytest.fixture(autouse=True)
-    def _own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "own_net.py").write_text(OWN)
-        monkeypatch.syspath_prepend(tmp_path)
-
-    @pytest.mark.parametrize(
-        ("size", "normalise", "wanted"),
-        [
-            (None, None, Picture()),
-            (32, None, Picture(32)),
-            (None, "clip", Picture(normalise="clip")),
-            (16, "none", Picture(16, normalise="none")),
-        ],
-    )
-    def test_what_a_class_lacks_is_given(self, size: int | None, normalise: str | None, wanted: Picture) -> None:
-        backbone = backbone_of("own_net:Own", size, normalise, None)
-        assert backbone.preprocess == wanted
-        assert backbone.settings["preprocess"]["size"] == wanted.size  # and so it is in the key of what is stored
-
-    def test_one_that_prepares_its_pictures_takes_none_of_it(self) -> None:
-        for size, normalise in ((32, None), (None, "clip")):
-            with pytest.raises(SettingsError, match="'pixels' says itself how pictures are made ready; leave out"):
-                backbone_of("pixels", size, normalise, {"size": 4})
-
-    def test_what_cannot_be_is_said(self) -> None:
-        with pytest.raises(SettingsError, match="the size of pictures is 0; wanted pixels, 1 or more"):
-            backbone_of("own_net:Own", 0, None, None)
-        with pytest.raises(SettingsError, match=r"unknown normalise 'imagnet'; there are: imagenet, clip, none"):
-            backbone_of("own_net:Own", None, "imagnet", None)
-
-    @pytest.mark.parametrize("verb", ["extract", "encode", "decode"])
-    def test_every_verb_takes_them(self, verb: str, tmp_path: Path) -> None:
-        small = ["--dataset", "simulated", "--dataset-args", "pictures=40,vertices=20,subjects=1"]
-        out = ["--store", str(tmp_path / "store")] if verb == "extract" else ["--out", str(tmp_path / "run")]
-        given = ["--backbone", "own_net:Own", "--image-size", "4", "--normalise", "none"]
-        assert main([verb, *small, *given, *out]) == 0
-        if verb == "extract":
-            return
-        settings = (tmp_path / "run/settings.yaml").read_text()
-        assert "image_size: 4" in settings
-        assert "normalise: none" in settings

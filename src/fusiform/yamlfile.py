@@ -1,6 +1,5 @@
-"""A YAML file of a user, read strictly."""
+"""YAML files of a user, read strictly."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,30 @@ from fusiform.errors import LayoutError, SettingsError
 __all__ = ["OnceEach", "read_yaml"]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path | str, *, what: str = "", wanted: str, otherwise: str) -> dict[str, Any]:
     """The mapping that a file holds.
+
+    Args:
+        path: of the file.
+        what: it is, before its path in an error.
+        wanted: lines in it, in an error.
+        otherwise: what to do about a file that cannot be read.
 
     Raises:
         LayoutError: there is no such file, or it cannot be read.
         SettingsError: it is not YAML, holds no mapping, or a mapping in it names a key twice.
     """
+    name = f"{what} {path}".strip()
     try:
-        with path.open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8") as file:
             given = yaml.load(file, Loader=OnceEach)
     except (OSError, UnicodeDecodeError) as reason:
         why = getattr(reason, "strerror", None) or "it is not UTF-8 text"
-        then = f"write one with: fusiform init-dataset {shlex.quote(str(path.parent))}"
-        raise LayoutError(f"cannot read {path} ({why}); {then}") from reason
+        raise LayoutError(f"cannot read {name} ({why}); {otherwise}") from reason
     except (yaml.YAMLError, RecursionError) as reason:
-        raise SettingsError(f"{path} is not YAML ({' '.join(str(reason).split())})") from reason
+        raise SettingsError(f"{name} is not YAML ({' '.join(str(reason).split())})") from reason
     if not isinstance(given, dict):
-        raise SettingsError(f"{path} holds no mapping; wanted lines of 'key: value', such as 'name: mine'")
+        raise SettingsError(f"{name} holds no mapping; wanted lines of {wanted}")
     return {str(key): value for key, value in given.items()}
 
 
