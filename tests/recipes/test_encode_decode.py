@@ -59,6 +59,12 @@ def test_the_planted_truth_is_told_and_the_control_is_chance(encoded):
     assert summary["subject"] == "sim01"
 
 
+def test_another_network_than_the_planted_one_has_no_truth_to_find(tmp_path):
+    run = encode(dataset="simulated", backbone="pixels", dataset_args=TINY, out=tmp_path / "pixels")
+    assert "truth" not in run.summary
+    assert "scores" in run.summary
+
+
 def mean_r(tmp_path, name, **settings):
     tiny = {"dataset": "simulated", "backbone": "planted", "dataset_args": TINY, **settings}
     return encode(**tiny, out=tmp_path / name).summary["scores"]["mean_r"]

@@ -9,13 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fusiform.data import Features, Responses, Space
 from fusiform.errors import SettingsError
 from fusiform.models.neural import NeuralEncoder
 from fusiform.models.selection import channel_weights, selection
-from fusiform.pairs import pair
 from fusiform.recipes.encode import encode
-from fusiform.recipes.run import Run
 from fusiform.recipes.selectors import learning, reads_layers, selecting, selector_truth, showing
 from fusiform.scores import Scores
 
@@ -58,7 +55,11 @@ def test_the_run_holds_table_network_maps_and_numbers(run):
     assert abs(summary["controls"]["shuffled_r"]) < 0.2
 
 
-QUANTITIES = ["mean_layer", "confidence", "polar_angle", "eccentricity", "center_x", "center_y", "scale", "score"]
+QUANTITIES = [
+    *("mean_layer", "confidence", "polar_angle", "eccentricity"),
+    *("center_x", "center_y", "scale", "similarity", "score"),
+]
+THIRDS = 3  # regions of a simulated brain, beside all targets
 
 
 def test_every_quantity_is_a_file_for_each_hemisphere(run):
@@ -66,6 +67,8 @@ def test_every_quantity_is_a_file_for_each_hemisphere(run):
     names |= {f"{name}.{side}.label.gii" for name in ("layer", "cluster") for side in ("lh", "rh")}
     shares = [name for name in pd.read_parquet(run.folder / "selection.parquet") if name.startswith("share:")]
     names |= {f"share_{number}.{side}.func.gii" for number in range(len(shares)) for side in ("lh", "rh")}
+    tops = [f"top{rank}_{number}" for rank in (1, 2, 3) for number in range(1 + THIRDS)]
+    names |= {f"{name}.{side}.func.gii" for name in tops for side in ("lh", "rh")}
     assert {path.name for path in (run.folder / "maps").iterdir()} == names
     table = pd.read_parquet(run.folder / "selection.parquet")
     for short, side in (("lh", "left"), ("rh", "right")):
@@ -87,6 +90,21 @@ def test_channel_weights_are_a_table(run):
     np.testing.assert_array_equal(weights.to_numpy(), channel_weights(loaded))
 
 
+def test_what_regions_read_is_tables(run):
+    files = [run.folder / f"{name}.parquet" for name in ("regions", "top_channels", "seen")]
+    regions, values, seen = map(pd.read_parquet, files)
+    names = ["all targets", *regions["region"].unique()[1:]]
+    assert set(names[1:]) == {"posterior", "middle", "anterior"}
+    channels = pd.read_parquet(run.folder / "channels.parquet")
+    first = regions[(regions["region"] == names[2]) & (regions["rank"] == 1)]
+    np.testing.assert_allclose(values[f"top1:{names[2]}"], channels @ first[list(channels)].to_numpy()[0], rtol=1e-5)
+    image = nibabel.load(run.folder / "maps" / "top1_2.rh.func.gii").darrays[0].data
+    right = values[values["hemisphere"] == "right"]
+    np.testing.assert_allclose(image[right["vertex"]], right[f"top1:{names[2]}"], rtol=1e-6)
+    assert list(seen["region"].unique()) == names
+    assert len(seen) == len(names) * seen["stimulus"].nunique() * 8 * 8  # places of a layer of the planted network
+
+
 def test_truth_tells_what_can_be_told():
     planted = pd.DataFrame({"layer": list("aabb"), "x": [0.1, 0.2, 0.3, 0.4], "y": 0.0, "scale": [0.1, 0.1, 0.1, 0.9]})
     table = pd.DataFrame({"layer": list("abbb"), "scale": [0.2, 0.3, 0.1, 0.8], "center_y": [0.1, 0.2, 0.3, 0.4]})
@@ -97,7 +115,8 @@ def test_truth_tells_what_can_be_told():
 
 def test_every_quantity_is_a_figure_and_the_brain_turns(run):
     shown = {path.name for path in (run.folder / "figures").iterdir()}
-    plain = {f"selected_{name}.png" for name in (*QUANTITIES, "layer", "cluster") if name != "mean_layer"}
+    tops = [f"top_{number}" for number in range(1 + THIRDS)]
+    plain = {f"selected_{name}.png" for name in (*QUANTITIES, "layer", "cluster", *tops) if name != "mean_layer"}
     assert plain | {"selected_layers.png", "selected_places.png", "map.png", "channels.png"} <= shown
     for name in ("turning_layers.gif", "turning_places.gif"):
         with Image.open(run.folder / "figures" / name) as moving:
@@ -112,22 +131,6 @@ def test_the_report_holds_them_all_and_says_how_to_read_them(run):
     assert len(page) < 15e6
     for words in ("What each target reads", "Maps", "What regions see in pictures", "up is up", "Red, green and blue"):
         assert words in page
-
-
-def test_columns_of_a_space_give_way_to_what_was_chosen(tmp_path):
-    """A data set may have a column of its own called `cluster`, and a table has no name twice."""
-    space = Space.vertices("two", [3, 4], [], "fsaverage5")
-    space = replace(space, targets=space.targets.assign(cluster=["a", "b"], area=["V1", "V2"]))
-    table = pd.DataFrame({"layer_index": [0, 1], "cluster": [1, 0], "scale": [0.1, 0.9]})
-    model = SimpleNamespace(net_=SimpleNamespace(layers=("a", "b")), save=lambda folder: folder.mkdir())
-    selecting._keep(Run(tmp_path), SimpleNamespace(model=model), table, space)
-    kept = pd.read_parquet(tmp_path / "selection.parquet")
-    assert kept.columns.is_unique
-    assert kept["cluster"].tolist() == [1, 0]
-    assert kept["area"].tolist() == ["V1", "V2"]
-    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
-        *("cluster.lh.label.gii", "layer.lh.label.gii", "scale.lh.func.gii")
-    ]
 
 
 def test_an_unknown_argument_is_named():
@@ -165,21 +168,21 @@ def test_truth_is_over_reliable_targets():
 
 
 def test_without_a_split_one_stimulus_of_ten_is_for_validation():
-    random = np.random.default_rng(0)
-    ids = [f"picture{number}" for number in range(20)]
-    shown = np.repeat(ids, 2)
-    features = Features(pd.DataFrame({"stimulus": ids}), {"layer": random.standard_normal((20, 3, 2, 2))})
-    places = Space("somewhere", pd.DataFrame(random.standard_normal((4, 3)), columns=list("xyz")))
-    pairs = pair(features, Responses(random.standard_normal((40, 4)), pd.DataFrame({"stimulus": shown}), places))
-    seen = []
+    shown = pd.DataFrame({"stimulus": np.repeat([f"picture{number}" for number in range(20)], 2)})
+    held = learning._validation(SimpleNamespace(samples=shown))
+    assert shown["stimulus"][held].unique().tolist() == ["picture9", "picture19"]
+    assert learning._validation(SimpleNamespace(samples=shown[:6])) is None  # too few
+    assert learning._validation(SimpleNamespace(samples=shown.assign(split="val"))) is None  # there are some
 
-    class Watched:
-        def fit(self, pairs, validation):
-            seen.append(pairs.samples["stimulus"][validation].unique().tolist())
-            return self
 
-    learning._fitted(Watched(), pairs)
-    assert seen == [["picture9", "picture19"]]
+def test_another_network_than_the_planted_one_has_no_truth_to_find(tmp_path, monkeypatch):
+    monkeypatch.setattr(selecting, "selection_sections", lambda *_: [])  # slow to draw
+    told = {**TOLD, "backbone_args": {"size": 8}, "model_args": {**QUICK, "epochs": 1}}
+    summary = encode(**{**told, "backbone": "pixels"}, out=tmp_path / "run").summary
+    assert "truth" not in summary
+    assert set(summary["controls"]) == {
+        *("shuffled_r", "shuffled_ratio", "best_single_layer_r", "best_single_layer_ratio")
+    }
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def test_maps_and_report_are_there(run: Run) -> None:
 
 
 def test_several_subjects_learn_together(challenge: Path, network: Path, tmp_path: Path) -> None:
-    """In Python; the command takes one at a time."""
+    """In Python; by one command in test_selectors_together.py."""
     data = load_dataset("algonauts2023", root=str(challenge), validation=0.15, test=0.2)
     store = FeatureStore(tmp_path / "features")
     features = extract(data.stimuli(), load_backbone(f"hf:{network}"), store, reduce="pool:8x8")

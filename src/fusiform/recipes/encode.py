@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusiform.checking import at_least
+from fusiform.errors import SettingsError
 from fusiform.recipes.ceilings import ceiling_of
 from fusiform.recipes.evaluate import Evaluation, evaluate
 from fusiform.recipes.outcome import Stopwatch, headline, layer_truth, publish, save, score_within, shuffled_r
@@ -11,7 +12,7 @@ from fusiform.recipes.recipe import recipe
 from fusiform.recipes.run import Run
 from fusiform.recipes.sections import encoding_sections
 from fusiform.recipes.selectors import reads_layers, select
-from fusiform.recipes.settings import Brain, Learning, Network
+from fusiform.recipes.settings import Brains, Learning, Network
 from fusiform.recipes.steps import Material, folds_of, material, regressor, repeated_stimuli
 from fusiform.registry import find
 
@@ -21,7 +22,7 @@ __all__ = ["encode"]
 @recipe
 def encode(
     run: Run,
-    brain: Brain,
+    brains: Brains,
     network: Network,
     *,
     layers: Sequence[str] | None = None,
@@ -63,42 +64,42 @@ def encode(
     at_least(2, folds=folds)
     find("metric", metric)  # a mistyped name should not cost the time until it is needed
     find("model", learning.model)
+    _check_subjects(brains, learning.model)
     watch = Stopwatch()
-    found = material(
-        brain,
-        network,
-        layers=layers,
-        hemodynamic=hemodynamic,
-        lags=lags,
-        window=window,
-        placed=reads_layers(learning.model),
-    )
-    watch.lap("features")
-    pairs = found.pairs
-    about = {"dataset": brain.dataset, "subject": found.subject, "features": found.features}
-    title = f"Encoding: {brain.dataset}, {found.subject}, from {network.backbone}"
-    if reads_layers(learning.model):
-        splits = folds_of(pairs, folds, gap)
-        told = select(
-            run,
-            title,
-            found,
-            splits,
-            watch,
-            learning.model,
-            learning.model_args,
-            metric=metric,
-            gap=gap,
-            seed=learning.seed,
-            device=network.device,
+    each = [
+        material(
+            brain,
+            network,
+            layers=layers,
+            hemodynamic=hemodynamic,
+            lags=lags,
+            window=window,
+            placed=reads_layers(learning.model),
         )
+        for brain in brains.each()
+    ]
+    watch.lap("features")
+    found, pairs = each[0], each[0].pairs
+    about = {"dataset": brains.dataset, "subject": found.subject, "features": found.features}
+    titles = [f"Encoding: {brains.dataset}, {one.subject}, from {network.backbone}" for one in each]
+    if reads_layers(learning.model):
+        told = select(run, titles, each, watch, learning, metric=metric, folds=folds, gap=gap, device=network.device)
         return {**about, **told}
     learner = regressor(learning.model, pairs, gap=gap, device=network.device, model_args=learning.model_args)
     read = {"all": list(pairs.features)} if together else None
     splits, groups = folds_of(pairs, folds, gap), repeated_stimuli(pairs)
     result = evaluate(pairs, "encode", learner, splits, layers=read, groups=groups, progress=True)
     watch.lap("fit")
-    return {**about, **_tell(run, title, found, result, metric, learning.seed, watch)}
+    return {**about, **_tell(run, titles[0], found, result, metric, learning.seed, watch)}
+
+
+def _check_subjects(brains: Brains, model: str) -> None:
+    named = brains.subject or ()
+    if len(named) > 1 and not reads_layers(model):
+        raise SettingsError(
+            f"the model {model!r} learns from one subject; got {', '.join(named)}: encode one at a time, or all with a "
+            "model that reads all layers, such as 'selector'"
+        )
 
 
 def _tell(

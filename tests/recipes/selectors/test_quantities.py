@@ -1,12 +1,10 @@
-"""What is mapped of a table, and with which colours; the files of voxels, and of spaces without places."""
+"""What is mapped of a table, and with which colours."""
 
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 
-from fusiform.data import Space
-from fusiform.recipes.selectors.quantities import measured, quantities, save_maps
+from fusiform.recipes.selectors.quantities import measured, quantities
 from fusiform.scores import Scores
 
 LAYERS = ["a", "b", "c"]
@@ -22,6 +20,7 @@ def table_of(count, places=2):
     if places > 1:
         table["polar_angle"], table["eccentricity"] = random.uniform(-180, 180, count), random.uniform(size=count)
     table["scale"], table["cluster"] = random.uniform(size=count), np.arange(count) % 4
+    table["similarity"] = random.uniform(size=count)
     for layer, share in zip(LAYERS, random.dirichlet([1, 1, 1], count).T, strict=True):
         table[f"share:{layer}"] = share
     return measured(table, Scores(random.uniform(size=count), "pearson", None))
@@ -29,7 +28,7 @@ def table_of(count, places=2):
 
 def test_what_the_table_lacks_is_left_out():
     assert [one.name for one in quantities(LAYERS, table_of(8, places=0))] == [
-        *("layer", "mean_layer", "confidence", "scale", "cluster", "score")
+        *("layer", "mean_layer", "confidence", "scale", "cluster", "similarity", "score")
     ]
     assert "center_t" in [one.name for one in quantities(LAYERS, table_of(8, places=3))]
 
@@ -45,23 +44,6 @@ def test_every_quantity_says_how_to_read_it():
     found = quantities(LAYERS, table_of(8, places=3))
     assert len({one.caption for one in found}) == len(found)
     assert all(len(one.caption) > 40 and one.look["label"] for one in found)
-
-
-def test_maps_of_voxels_are_volumes(tmp_path):
-    mask = np.random.default_rng(0).random((4, 5, 6)) < 0.5
-    space = Space.voxels("voxels", mask, np.diag([2.0, 2.0, 2.5, 1.0]))
-    table = table_of(space.size)
-    save_maps(tmp_path / "maps", table, space, LAYERS)
-    names = {path.name for path in (tmp_path / "maps").iterdir()}
-    assert {"scale.nii.gz", "layer.nii.gz", "layer.tsv", "polar_angle.nii.gz", "score.nii.gz"} <= names
-    volume = nibabel.load(tmp_path / "maps" / "scale.nii.gz")
-    np.testing.assert_array_equal(np.asarray(volume.dataobj)[mask], table["scale"].astype(np.float32))
-    np.testing.assert_array_equal(volume.affine, np.diag([2.0, 2.0, 2.5, 1.0]))
-
-
-def test_targets_without_places_have_no_files(tmp_path):
-    save_maps(tmp_path / "maps", table_of(5), Space.numbered("mask", 5), LAYERS)
-    assert not (tmp_path / "maps").exists()
 
 
 def test_places_are_coloured_as_far_as_they_reach_alike_to_both_sides():

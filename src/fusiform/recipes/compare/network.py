@@ -100,7 +100,7 @@ def open_network(folder: Path) -> Network:
 
     Raises:
         LayoutError: it is not there, holds no run, has not finished, or a file of it is missing or damaged.
-        SettingsError: it is a run of another recipe.
+        SettingsError: it is a run of another recipe, or of several subjects.
     """
     run = Run(_found(folder))
     settings = _settings(run)
@@ -108,6 +108,10 @@ def open_network(folder: Path) -> Network:
         raise SettingsError(f"{run.folder} is a run of {made!r}; a report compares runs of 'encode': leave it out")
     if not run.finished:
         raise LayoutError(f"{run.folder} has not finished; {AGAIN}, which resumes it, and then this one")
+    summary = _summary(run)
+    if "subjects" in summary:
+        each = ", ".join(str(run.folder / name) for name in summary["subjects"])
+        raise SettingsError(f"{run.folder} is of several subjects; give the run of one of them: {each}")
     table = _table(run, "scores", ("r", "layer"))
     selected = (run.folder / "selection.parquet").is_file()
     selection = _table(run, "selection", ("layer", "mean_layer")) if selected else None
@@ -116,7 +120,7 @@ def open_network(folder: Path) -> Network:
             f"{run.folder} has {len(table)} targets in scores.parquet and {len(selection)} in selection.parquet; "
             f"{AGAIN} with --overwrite"
         )
-    return Network("", run, settings, _summary(run), table, selection)
+    return Network("", run, settings, summary, table, selection)
 
 
 def with_labels(networks: Sequence[Network]) -> list[Network]:

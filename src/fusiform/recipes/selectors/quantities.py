@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fusiform.data import Space
-from fusiform.plots.imaging import save_map, unwritten
 from fusiform.scores import Scores
 
-__all__ = ["Quantity", "measured", "quantities", "save_maps"]
+__all__ = ["Quantity", "measured", "quantities"]
 
 LEAST = 0.05  # of the picture's half: a map of places shows no smaller differences
 
@@ -120,6 +117,13 @@ def quantities(layers: Sequence[str], table: pd.DataFrame) -> list[Quantity]:
             {"categories": clusters, "cmap": "tab20", "label": "cluster"},
         ),
         Quantity(
+            "similarity",
+            "similarity",
+            "How well its cluster stands for a target: the cosine of its channel weights to the mean of the cluster. "
+            "Where it is near zero, the colour on the map of clusters means little.",
+            {"limits": (0, 1), "label": "similarity to the cluster"},
+        ),
+        Quantity(
             "score",
             "score",
             "Correlation of predicted and measured responses on held-out samples. Where it is near zero, the other "
@@ -140,16 +144,3 @@ def _farthest(table: pd.DataFrame, column: str) -> float:
     """How far from zero all but a hundredth of the values are."""
     values = table[column].abs() if column in table else pd.Series(dtype=float)
     return max(LEAST, float(values.quantile(0.99))) if len(values) else 1.0
-
-
-def save_maps(folder: Path, table: pd.DataFrame, space: Space, layers: Sequence[str]) -> None:
-    """Write every quantity as files of images (`plots.imaging.save_map`), where the space has a place for them."""
-    if unwritten(space):
-        return
-    for quantity in quantities(layers, table):
-        cmap = quantity.look.get("cmap", "magma")
-        values = table[quantity.column]
-        save_map(folder, quantity.name, values, space, categories=quantity.categories, cmap=cmap)
-    for number, layer in enumerate(layers):  # by number: the names of layers may hold a slash
-        if f"share:{layer}" in table:
-            save_map(folder, f"share_{number}", table[f"share:{layer}"], space)

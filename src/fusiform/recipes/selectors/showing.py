@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from fusiform.data import Space
 from fusiform.plots.maps import brain_map, tinted_map, unmapped
 from fusiform.plots.paint import Tints
 from fusiform.plots.report import Animation, Picture, Section
 from fusiform.plots.spin import spin
+from fusiform.plots.style import INK
 from fusiform.plots.tints import layered, polar, retinotopy
 from fusiform.recipes.selectors.quantities import Quantity, quantities
+from fusiform.recipes.selectors.regions import RANKS, TopChannels
 
-__all__ = ["selection_sections"]
+__all__ = ["selection_sections", "to_rgb"]
 
 FRAMES = 30  # of a turn
 LAYERS = (
@@ -30,6 +35,12 @@ READING = (
     "Grey has no value: no target is near. On the flat maps each hemisphere is cut open and laid out, with the back of "
     "the brain towards the middle of the figure; lines are the borders of the sulci. The inflated views below have the "
     "same colours."
+)
+TOP = (
+    "How much each target reads of the channels that {region} (n = {count:,}) read most. Red, green and blue are the "
+    "first three principal components of their channel weights, which explain {shares} of them; each colour runs from "
+    "the 5th to the 95th percentile over all targets. Those of one colour read similar channels, within the region and "
+    "elsewhere."
 )
 SLICES = "Slices run from below to above, with left on the left; grey voxels have no value."
 
@@ -51,7 +62,11 @@ WORDS = {
 
 
 def selection_sections(
-    table: pd.DataFrame, layers: Sequence[str], space: Space, numbers: Mapping[str, float | None]
+    table: pd.DataFrame,
+    layers: Sequence[str],
+    space: Space,
+    numbers: Mapping[str, float | None],
+    tops: Sequence[TopChannels],
 ) -> list[Section]:
     """What each target reads: in numbers, and as maps.
 
@@ -60,8 +75,9 @@ def selection_sections(
         layers: of the network, in order.
         space: where the targets live.
         numbers: controls, and what was found of a planted truth, by name.
+        tops: the channels that regions read most.
     """
-    return [_in_numbers(table, layers, numbers), _as_maps(table, layers, space)]
+    return [_in_numbers(table, layers, numbers), _as_maps(table, layers, space, tops)]
 
 
 def _in_numbers(table: pd.DataFrame, layers: Sequence[str], numbers: Mapping[str, float | None]) -> Section:
@@ -83,7 +99,7 @@ def _in_numbers(table: pd.DataFrame, layers: Sequence[str], numbers: Mapping[str
     return Section("What each target reads", text, told, table=rows)
 
 
-def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space) -> Section:
+def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space, tops: Sequence[TopChannels]) -> Section:
     if why := unmapped(space):
         return Section("Maps", notice=f"There are no maps, for the space {space.name!r} {why}.")
     text = [READING if space.grid is None else SLICES]
@@ -91,7 +107,8 @@ def _as_maps(table: pd.DataFrame, layers: Sequence[str], space: Space) -> Sectio
     if "polar_angle" in table:
         pictures += _turning("places", retinotopy(table["center_x"], table["center_y"]), space, PLACES)
     plain = [quantity for quantity in quantities(layers, table) if quantity.name != "mean_layer"]  # shown above
-    return Section("Maps", text, pictures=[*pictures, *(_picture(quantity, table, space) for quantity in plain)])
+    pictures += [_picture(quantity, table, space) for quantity in plain]
+    return Section("Maps", text, pictures=[*pictures, *(_of_region(*one, space) for one in enumerate(tops))])
 
 
 def _turning(name: str, tints: Tints, space: Space, caption: str) -> list[Picture | Animation]:
@@ -108,3 +125,26 @@ def _picture(quantity: Quantity, table: pd.DataFrame, space: Space) -> Picture:
     else:
         made = brain_map(table[quantity.column], space, sides=True, **quantity.look)
     return Picture(f"selected_{quantity.name}", made, quantity.caption)
+
+
+def _of_region(number: int, top: TopChannels, space: Space) -> Picture:
+    shares = " + ".join(f"{share:.0%}" for share in top.shares)
+    caption = TOP.format(region=top.region, count=len(top.targets), shares=shares)
+    tints = Tints(to_rgb(top.values), _draw_ranks, (0.5, 0.9))
+    return Picture(f"selected_top_{number}", tinted_map(tints, space), caption)
+
+
+def to_rgb(components: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Three components [..., 3] as colours in [0, 1], each from the 5th to the 95th percentile over all."""
+    low, high = np.percentile(components, (5, 95), axis=tuple(range(components.ndim - 1)))
+    extent = np.where(high > low, high - low, 1.0)
+    return np.asarray(np.where(high > low, (components - low) / extent, 0.5).clip(0, 1))
+
+
+def _draw_ranks(ax: Axes) -> None:
+    """Red, green and blue, from above."""
+    ax.imshow(np.eye(len(RANKS))[:, None], aspect="auto")
+    ax.set_xticks([])
+    ax.set_yticks(range(len(RANKS)), [str(rank) for rank in RANKS])
+    ax.yaxis.tick_right()
+    ax.set_title("component", fontsize=8, color=INK)
