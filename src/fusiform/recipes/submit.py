@@ -1,23 +1,26 @@
 """Submitting: predictions of withheld responses, packed and checked as a challenge wants them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fusiform.datasets import load_dataset
+from fusiform.datasets.roots import looking_in
 from fusiform.datasets.submission import submit as pack
+from fusiform.recipes.groups import flat
+from fusiform.recipes.settings import Location
 
 __all__ = ["submit"]
 
 
+@flat
 def submit(
     predictions: Path,
     /,
     *,
     dataset: str,
+    location: Location,
     phase: str | None = None,
     out: Path | None = None,
-    dataset_args: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Pack predictions into the zip that a challenge takes, or check a zip that is there.
 
@@ -32,7 +35,6 @@ def submit(
         of the challenge, such as friends-s7 or ood (default: its first)
     out
         the zip to write (default: beside the folder)
-    dataset_args
-        key=value,...: arguments of the dataset
     """
-    return pack(load_dataset(dataset, **(dataset_args or {})), predictions, out, phase)
+    with looking_in(location.root, dataset):
+        return pack(load_dataset(dataset, **location.arguments(dataset)), predictions, out, phase)
