@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fusiform.features.tokens import Tokens, as_backbone, hook_layers, load_backbone
     from fusiform.models.folds import ContiguousFolds, cross_predict
     from fusiform.models.neural import NeuralEncoder
-    from fusiform.models.ridge import RidgeCV
+    from fusiform.models.ridge import BandedRidgeCV, Ridge, RidgeCV
     from fusiform.pairs import Pairs, pair
     from fusiform.plots.surface import flatmap, inflated
     from fusiform.recipes.decode import decode
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArraySound",
     "ArrayVideo",
+    "BandedRidgeCV",
     "ContiguousFolds",
     "FeatureStore",
     "Features",
@@ -47,6 +48,7 @@ __all__ = [
     "Pairs",
     "Recording",
     "Responses",
+    "Ridge",
     "RidgeCV",
     "Run",
     "Scores",
@@ -83,7 +85,7 @@ _HOMES = {
     "fusiform.features.tokens": ("Tokens", "as_backbone", "hook_layers", "load_backbone"),
     "fusiform.models.folds": ("ContiguousFolds", "cross_predict"),
     "fusiform.models.neural": ("NeuralEncoder",),
-    "fusiform.models.ridge": ("RidgeCV",),
+    "fusiform.models.ridge": ("BandedRidgeCV", "Ridge", "RidgeCV"),
     "fusiform.pairs": ("Pairs", "pair"),
     "fusiform.plots.surface": ("flatmap", "inflated"),
     "fusiform.recipes.decode": ("decode",),
