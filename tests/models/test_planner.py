@@ -64,9 +64,11 @@ def test_more_alphas_need_few_more_filters():
     assert many.each <= few.each + 2 <= 15
 
 
-def test_banded_results_count_once_per_candidate():
-    few, many = (make_plan(job(bands=3, candidates=count), CPU, 10, 2**40).memory["results"] for count in (20, 1141))
-    assert many - few == 24 * 1121 * 5000
+def test_candidates_count_in_results_and_in_what_is_read():
+    few, many = (make_plan(job(bands=3, candidates=count), CPU, 10, 2**40) for count in (20, 1141))
+    assert many.memory["results"] - few.memory["results"] == 24 * 1121 * 5000
+    assert many.read - few.read == 4 * 1121 * 5000 * 3000
+    assert many.flops > 50 * few.flops
 
 
 @pytest.mark.parametrize("solver", ["random", "gradient"])
@@ -123,6 +125,8 @@ def memory(name):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
 rng = np.random.default_rng(0)
 X, Y = (rng.standard_normal((n, k), dtype=np.float32).astype(dtype) for k in (p, v))
+if kind == "fracs":
+    X /= np.arange(1, p + 1, dtype=dtype)  # such a spectrum is what is planned for, as fractions reach all of it
 alphas = np.logspace(0, 5, 30)
 model = {
     "folds": lambda: RidgeCV(alphas),

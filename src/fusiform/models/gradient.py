@@ -85,7 +85,7 @@ def held_out_error(
 def descend(
     folds: Sequence[Kernels], logs: Tensor, steps: int, rate: float, inner: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Adam on the mean error of all folds; yields the best error [V] and its logs [V, B] after every step.
+    """Adam on the mean error of all folds; yields the best so far after every step: errors [F, V] and logs [V, B].
 
     Args:
         folds: each fold's kernels and targets.
@@ -95,14 +95,15 @@ def descend(
         inner: conjugate gradient steps at most.
     """
     first, second = torch.zeros_like(logs), torch.zeros_like(logs)
-    best, best_logs = logs.new_full((len(logs),), torch.inf), logs.clone()
+    best, best_logs = logs.new_full((len(folds), len(logs)), torch.inf), logs.clone()
     starts = [(torch.zeros_like(fold.train), torch.zeros_like(fold.train)) for fold in folds]
     for step in range(1, steps + 2):
         found = [held_out_error(fold, logs, start, inner) for fold, start in zip(folds, starts, strict=True)]
         starts = [start for _, _, start in found]
-        error = torch.stack([one for one, _, _ in found]).mean(0)
-        better = error < best
-        best, best_logs = torch.where(better, error, best), torch.where(better[:, None], logs, best_logs)
+        errors = torch.stack([one for one, _, _ in found])
+        error = errors.mean(0)
+        better = error < best.mean(0)
+        best, best_logs = torch.where(better, errors, best), torch.where(better[:, None], logs, best_logs)
         yield best, best_logs
         gradient = torch.stack([one for _, one, _ in found]).mean(0)
         gradient = gradient / error.clamp(min=1e-30)[:, None]  # of the log error: the same step for every target

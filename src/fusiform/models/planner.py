@@ -75,7 +75,10 @@ class Plan:
         """Bytes of features and responses read."""
         job = self.job
         # twice: in the primal for means and for products, in the dual for both at once and again for weights
-        return job.samples * (2 * job.features + job.targets) * job.width
+        responses = job.targets * (
+            job.candidates + 2 if job.bands else 1
+        )  # for every candidate, the weights, the means
+        return job.samples * (2 * job.features + responses) * job.width
 
     def __str__(self) -> str:
         job = self.job

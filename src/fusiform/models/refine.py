@@ -10,7 +10,7 @@ from torch import Tensor
 from fusiform.models.bands import Banded
 from fusiform.models.design import Design, TargetBatches, Targets, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.gradient import Kernels, conjugate_gradient, descend, held_out_error, kernels_of, targets_of
+from fusiform.models.gradient import Kernels, conjugate_gradient, descend, kernels_of, targets_of
 from fusiform.models.heldout import Scoring
 
 __all__ = ["refine"]
@@ -48,10 +48,10 @@ def refine(
         kernels = [Kernels(*pair, *targets_of(design, targets, one)) for pair, one in zip(matrices, folds, strict=True)]
         weights, alpha = (torch.as_tensor(found[name][part]).to(grams) for name in ("weights", "alpha"))
         logs = (weights.clamp(min=1e-6) / alpha[:, None]).log()
-        for _, lowest in descend(kernels, logs, steps, rate, inner):
-            logs = lowest
+        for lowest in descend(kernels, logs, steps, rate, inner):
+            errors, logs = lowest
             yield 1
-        scores = _scores(design, kernels, folds, targets, logs, inner, scoring)
+        scores = _scores(design, kernels, folds, targets, errors, scoring)
         gain = logs.double().exp()  # [V, B] g / alpha
         found["weights"][part] = to_numpy(gain / gain.sum(1, keepdim=True))
         found["alpha"][part] = to_numpy(1 / gain.sum(1))
@@ -75,17 +75,14 @@ def _scores(
     kernels: Sequence[Kernels],
     folds: Sequence[Split],
     targets: Targets,
-    logs: Tensor,
-    inner: int,
+    errors: Tensor,
     scoring: Scoring,
 ) -> Tensor:
-    """Held-out score of each fold, [V, F]: negated squared error, or R2 (zero where held-out targets do not vary)."""
-    found = []
-    for fold, (_, test) in zip(kernels, folds, strict=True):
-        start = torch.zeros_like(fold.train), torch.zeros_like(fold.train)
-        error = held_out_error(fold, logs, start, inner)[0].double()
-        found.append(-error * targets.scale.square() if scoring == "mse" else _r2(fold, design.root[test], error))
-    return torch.stack(found, dim=1)
+    """Held-out score of each fold, [V, F], from mean squared errors [F, V]; R2 is zero where targets do not vary."""
+    if scoring == "mse":
+        return -errors.T.double() * targets.scale[:, None].square()
+    every = zip(kernels, folds, errors, strict=True)
+    return torch.stack([_r2(fold, design.root[test], error.double()) for fold, (_, test), error in every], dim=1)
 
 
 def _r2(fold: Kernels, root: Tensor, error: Tensor) -> Tensor:
