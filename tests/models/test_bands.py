@@ -96,8 +96,9 @@ def test_folds_and_groups(rng, widths, cv):
 
 
 @pytest.mark.parametrize("widths", [NARROW, WIDE])
-def test_one_candidate_and_one_alpha_for_all_targets(rng, widths, monkeypatch):
+def test_one_candidate_and_one_alpha_for_all_targets(rng, widths):
     X, Y = problem(rng, widths)
+    Y[:, ::2] += 5 * X["band 2"] @ rng.standard_normal((widths[2], 3))  # half of them read another band
     candidates = rng.dirichlet(np.ones(3), 4)
     settings = {"candidates": candidates, "scoring": "r2", **EXACT}
     model = BandedRidgeCV(ALPHAS, alpha_per_target=False, **settings).fit(X, Y)
@@ -115,7 +116,8 @@ def test_one_candidate_and_one_alpha_for_all_targets(rng, widths, monkeypatch):
     A = weighted(X, candidates[candidate])
     np.testing.assert_allclose(model.predict(X), SlowRidge(ALPHAS[place]).fit(A, Y).predict(A), atol=1e-7)
     apart = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
-    assert len(set(apart.best_alphas_)) > 1  # they would not have chosen alike
+    assert len(set(apart.best_candidates_)) > 1  # they would not have chosen alike
+    assert len(set(apart.best_alphas_)) > 1
 
 
 def test_targets_that_are_not_fitted_have_no_part_in_what_all_share(rng):

@@ -109,11 +109,15 @@ def test_results_lie_beside_a_gpu(monkeypatch):
     monkeypatch.setattr(planner, "memory_available", lambda device: 2**33)
     found = make_plan(large, card, 10, 2**32)
     assert found.peak < 2**32 < found.host
+    bands = make_plan(job(9000, 1000, 900_000, bands=2), card, 10, 2**34)
+    assert bands.host == bands.memory["results"] + 4 * 900_000 * 1000
     with pytest.raises(SettingsError, match="folder="):
         make_plan(large, CPU, 10, 2**32)
     monkeypatch.setattr(planner, "memory_available", lambda device: 2**32)
     with pytest.raises(SettingsError, match=r"of this machine's memory beside the GPU's.*keep_weights=False"):
         make_plan(large, card, 10, 2**32)
+    with pytest.raises(SettingsError, match=r"give keep_weights=False$"):
+        make_plan(replace(large, bands=2, candidates=100), card, 10, 2**34)
 
 
 MEASURE = """

@@ -64,7 +64,11 @@ class Plan:
     @property
     def host(self) -> int:
         """Bytes of results that lie in this machine's memory while a GPU computes; without one they are in the peak."""
-        return self.memory["results"] if self._beside else 0
+        if not self._beside:
+            return 0
+        job = self.job
+        of_bands = job.width * job.targets * job.features * (job.weights != "none") if job.bands else 0
+        return self.memory["results"] + of_bands
 
     @property
     def _beside(self) -> bool:
