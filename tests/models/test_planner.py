@@ -183,3 +183,11 @@ def test_peak_memory_stays_within_the_plan(kind, size):
         [sys.executable, "-c", MEASURE, kind, *map(str, size)], capture_output=True, text=True, check=True
     )
     assert 0.5 < float(found.stdout) < 1.15, found.stderr
+
+
+def test_a_tolerance_that_takes_every_filter_is_told(rng):
+    X, Y = rng.standard_normal((80, 30)), rng.standard_normal((80, 3))
+    alphas = np.logspace(0, 3, 6)
+    assert "plain search" in str(RidgeCV(alphas, tolerance=1e-12).fit(X, Y).plan_)
+    assert "plain search" not in str(RidgeCV(alphas).fit(X, Y).plan_)
+    assert "plain search" not in str(RidgeCV(alphas, tolerance=1e-12).explain(X, Y))

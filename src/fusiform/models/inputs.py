@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -28,7 +28,6 @@ __all__ = [
     "fingerprint",
     "is_lazy",
     "job_of",
-    "last",
     "result_arrays",
     "shown",
     "warn_missing",
@@ -209,13 +208,6 @@ def check_folds(folds: Sequence[Split] | None, weight: NDArray[np.float64] | Non
                     f"sample_weight is zero for all samples that are {name} in fold {place}; leave them out of X and "
                     "y, or give another cv"
                 )
-
-
-def last(steps: Iterable[T]) -> T:
-    """Run through all steps and return what the last one brought; there must be one."""
-    for step in steps:
-        found = step
-    return found
 
 
 def shown(steps: Iterator[tuple[int, T]], count: int, progress: bool, unit: str) -> Iterator[T]:

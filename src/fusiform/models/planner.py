@@ -35,6 +35,7 @@ class Plan:
         limit: bytes that may be used.
         device: where.
         spectra: precision of the decompositions; after the fit, what was used.
+        plain: after the fit, whether in some fold fewer filters than alphas did not keep the tolerance.
     """
 
     job: Job
@@ -46,11 +47,13 @@ class Plan:
     limit: int
     device: str
     spectra: str = "float32 or float64, decided by the spectrum"
+    plain: bool = False
 
     def done(self, searches: Sequence[Search]) -> "Plan":
         """The plan with what was found when the folds were decomposed."""
         spectra = "float64" if any(search.precise for search in searches) else f"float{8 * self.job.width}"
-        return replace(self, rank=max(search.basis.rank for search in searches), spectra=spectra)
+        rank, plain = max(search.basis.rank for search in searches), any(search.basis.plain for search in searches)
+        return replace(self, rank=rank, spectra=spectra, plain=plain)
 
     @property
     def peak(self) -> int:
@@ -92,7 +95,8 @@ class Plan:
             + (f", {job.candidates:,} candidates of {job.bands} bands" if job.bands else ""),
             f"{self.form} form on {self.device} in float{8 * job.width}, {self.batch:,} targets at a time; weights: "
             f"{job.weights}; spectra: {self.spectra}",
-            f"about {self.rank} basis filters stand for {job.alphas} alphas",
+            f"about {self.rank} basis filters stand for {job.alphas} alphas"
+            + (": a plain search, since fewer do not keep the tolerance" if self.plain else ""),
             f"about {self.flops / 1e9:,.1f} GFLOP and {_gib(self.read)} read",
             f"peak memory about {_gib(self.peak)} of {_gib(self.limit)} ("
             + ", ".join(f"{name} {_gib(size)}" for name, size in self.memory.items())
