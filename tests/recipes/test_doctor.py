@@ -351,6 +351,13 @@ class TestAgreements:
         assert main([*argv, "--out", str(tmp_path / "a")]) == 2
         assert "once you have agreed to its terms give --i-have-agreed" in capsys.readouterr().err
 
+    @pytest.mark.usefixtures("healthy")
+    def test_the_doctor_takes_an_address_for_one(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["doctor", "mindeye", "--root", "https://nowhere.invalid/x"]) == 2
+        told = capsys.readouterr().out
+        assert "https://nowhere.invalid/x holds data that are shared under an agreement; apply at http" in told
+        assert "give --i-have-agreed" in told
+
     def test_the_word_is_kept_in_the_settings(
         self, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
