@@ -153,6 +153,7 @@ def _operator_bytes(job: Job, rank: Rank, form: Form) -> int:
     turned = sum(full * size for full, few in zip(job.held, rows, strict=True) if few < full)
     rotations = job.width * sum(turn for *_, turn in folds) + 8 * len(folds) * (job.search == "fractions")
     stretch = 8 * job.alphas * job.samples if job.search == "loo" else 0
+    rotations *= not _reads_vectors(job, form)
     return sum(_loads(job, rank, form)) + job.width * turned + rotations * size**2 + stretch
 
 
@@ -160,7 +161,13 @@ def _fold_bytes(job: Job, rank: Rank, form: Form) -> int:
     size = _size(job, form)
     read = 3 * 8 * min(BLOCK, job.samples * job.features)
     held = (1 if job.search == "loo" else 3) * 8 * max(job.held, default=0) * size
-    return 5 * 8 * size**2 + held + max(_loads(job, rank, form), default=0) + read
+    made = 0 if _reads_vectors(job, form) else held + max(_loads(job, rank, form), default=0)
+    return 5 * 8 * size**2 + made + read
+
+
+def _reads_vectors(job: Job, form: Form) -> bool:
+    """Whether what predicts samples left out alone are the eigenvectors themselves: of samples, they are its rows."""
+    return job.search == "loo" and form == "dual"
 
 
 def _loads(job: Job, rank: Rank, form: Form) -> list[int]:
