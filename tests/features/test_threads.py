@@ -83,3 +83,10 @@ def test_one_is_made_ahead_and_no_more() -> None:
     assert next(source) == 0
     source.close()
     assert made == [0, 1]
+
+
+def test_a_crew_that_is_let_go_at_once_ends_in_silence(threads: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(200):
+        with crew():
+            pass
+    assert not caplog.records  # a thread on its way out of the barrier was told that it is broken

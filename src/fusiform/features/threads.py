@@ -37,14 +37,22 @@ def crew() -> Iterator[ThreadPoolExecutor]:
 
     with ThreadPoolExecutor(count, "fusiform-crew", begin) as threads:
         try:
-            for _ in range(count):
-                threads.submit(int)
-            begun.wait()
+            _begin(threads, begun)
             torch.set_num_threads(count)
             yield threads
         finally:
-            begun.abort()  # should one not have begun, the others must not wait for it
             threads.shutdown(cancel_futures=True)
+
+
+def _begin(threads: ThreadPoolExecutor, begun: Barrier) -> None:
+    """Have all threads begin; should one not, the others must not wait for it."""
+    try:
+        for _ in range(begun.parties - 1):
+            threads.submit(int)
+        begun.wait()
+    except BaseException:  # only then: some may still be on their way out of the barrier, which breaking it would stop
+        begun.abort()
+        raise
 
 
 def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made, None, None]:
