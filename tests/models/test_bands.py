@@ -54,16 +54,18 @@ def slow_score(true, pred, share, scoring):
     return (share * varied * true).sum(0) / np.sqrt((share * varied**2).sum(0) * spread)
 
 
-def same_as(model, X, Y, slow, intercept=True, sample_weight=None):
-    """Everything that was found, against scores [C, F, A, V]."""
+def same_as(model, X, Y, slow, intercept=True, sample_weight=None, places=None):
+    """Everything that was found, against scores [C, F, A, V]; places [C, V] in the grid, or those of the best."""
     curves, every = slow.mean(1), np.arange(Y.shape[1])  # [C, A, V]
-    candidate = curves.max(1).argmax(0)
-    place = curves.max(0).argmax(0)
-    np.testing.assert_allclose(model.cv_scores_, curves.max(1), rtol=1e-6, atol=1e-9)
+    places = curves.argmax(1) if places is None else places
+    scores = np.take_along_axis(curves, places[:, None], 1)[:, 0]
+    candidate = scores.argmax(0)
+    place = places[candidate, every]
+    np.testing.assert_allclose(model.cv_scores_, scores, rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(model.best_candidates_, candidate)
     np.testing.assert_allclose(model.curves_, curves[candidate, :, every].T, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(model.fold_scores_, slow[candidate, :, place, every].T, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(model.best_scores_, curves.max((0, 1)), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.best_scores_, scores.max(0), rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(model.best_alphas_, ALPHAS[place])
     for t in every:
         A = weighted(X, model.candidates_[candidate[t]])
@@ -93,6 +95,30 @@ def test_folds_and_groups(rng, widths, cv):
     groups = runs if cv == "runs" else None
     model = BandedRidgeCV(ALPHAS, candidates=candidates, cv=cv, **EXACT).fit(X, Y, groups=groups)
     same_as(model, X, Y, np.stack([slow_scores(X, Y, one, splits(cv, 80, groups)) for one in candidates]))
+
+
+def conservative_places(slow):
+    """The largest alpha within one standard deviation (of the best one's folds) of the best, from [C, F, A, V]."""
+    found = np.empty(slow[:, 0, 0].shape, dtype=int)
+    for c, t in np.ndindex(found.shape):
+        mean, best = slow[c, :, :, t].mean(0), slow[c, :, :, t].mean(0).argmax()
+        found[c, t] = np.flatnonzero(mean >= mean[best] - slow[c, :, best, t].std()).max()
+    return found
+
+
+@pytest.mark.parametrize("scoring", ["mse", "r2", "pearson"])
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+def test_conservative_alphas(rng, widths, scoring):
+    X, Y = problem(rng, widths)
+    candidates = rng.dirichlet(np.ones(3), 4)
+    settings = {"candidates": candidates, "scoring": scoring, **EXACT}
+    model = BandedRidgeCV(ALPHAS, conservative=True, **settings).fit(X, Y)
+    slow = np.stack([slow_scores(X, Y, one, splits(5, 80), scoring) for one in candidates])
+    same_as(model, X, Y, slow, places=conservative_places(slow))
+    plain = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
+    assert (model.best_alphas_ >= plain.best_alphas_).all()
+    assert (model.best_alphas_ > plain.best_alphas_).any()
+    assert (model.best_scores_ <= plain.best_scores_).all()
 
 
 @pytest.mark.parametrize("widths", [NARROW, WIDE])
@@ -136,10 +162,12 @@ def test_targets_that_are_not_fitted_have_no_part_in_what_all_share(rng):
         BandedRidgeCV(ALPHAS, alpha_per_target=False).fit(X, np.full((80, 2), np.nan))
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_stopped_search_keeps_the_curves_of_the_best(rng, tmp_path, monkeypatch, shared):
+@pytest.mark.parametrize(
+    "more", [{}, {"alpha_per_target": False}, {"jitter_alphas": True}, {"conservative": True, "jitter_alphas": True}]
+)
+def test_a_stopped_search_keeps_the_curves_of_the_best(rng, tmp_path, monkeypatch, more):
     X, Y = problem(rng, NARROW)
-    settings = {"n_candidates": 6, "alpha_per_target": not shared}
+    settings = {"n_candidates": 6, **more}
     whole = BandedRidgeCV(ALPHAS, **settings).fit(X, Y)
     made, make = [], bands.make_folds
 

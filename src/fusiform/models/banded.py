@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fusiform.errors import SettingsError
 from fusiform.models.banded_shell import BandedShell
 from fusiform.models.bands import Banded, choose, make_banded, search, solve_bands
-from fusiform.models.design import Frame, TargetBatches, blocks, make_design, to_numpy
+from fusiform.models.batches import TargetBatches
+from fusiform.models.choosing import Rule
+from fusiform.models.design import Frame, make_design
 from fusiform.models.folds import Split, splits
 from fusiform.models.heldout import Scoring
 from fusiform.models.inputs import (
     check_amounts,
+    check_conservative,
     check_folds,
     check_scoring,
     check_tolerance,
@@ -23,8 +25,8 @@ from fusiform.models.inputs import (
     data_key,
     find_frame,
     fingerprint,
+    is_lazy,
     shown,
-    warn_missing,
 )
 from fusiform.models.planner import Form, Job, Plan, expected_rank, make_plan
 from fusiform.models.precision import all_digits
@@ -48,6 +50,9 @@ class BandedRidgeCV(BandedShell):
             in `RidgeCV`, of equally weighted bands.
         alpha_per_target: each target has band weights and an alpha of its own; else all share those whose score has the
             best mean over the targets.
+        jitter_alphas: shift the grid by a random factor for every candidate, up to half its widest step either way
+            (of a single alpha: half a decade), so that many candidates try penalties between its points as well.
+        conservative: as in `RidgeCV`, for every candidate; these are then compared by the scores of those alphas.
         candidates: [C, B] band weights to try, in the order of the bands; None: `n_candidates` random ones.
         n_candidates: equal weights, then draws from Dirichlet distributions.
         concentration: of those distributions; several take turns. At 1 draws are spread evenly over the simplex, below
@@ -59,7 +64,7 @@ class BandedRidgeCV(BandedShell):
         cv: as in `RidgeCV`, without `"loo"`.
         scoring: `"mse"`, `"r2"` or `"pearson"`; the gradient solver follows the first.
         fit_intercept: estimate c.
-        seed: of the random candidates.
+        seed: of the random candidates, and of the shifts.
         device: as in `RidgeCV`.
         dtype: as in `RidgeCV`.
         tolerance: as in `RidgeCV`.
@@ -75,11 +80,11 @@ class BandedRidgeCV(BandedShell):
         intercept_: [V].
         band_weights_: [V, B] g.
         best_alphas_: [V].
-        best_scores_: [V] held-out score; higher is better.
+        best_scores_: [V] held-out score of what was chosen; higher is better.
         fold_scores_: [F, V] score of each fold, of which that is the mean.
         candidates_: [C, B].
         alphas_: [C, A] alphas tried with each; NaN where it had fewer than others.
-        cv_scores_: [C, V] best score of each candidate.
+        cv_scores_: [C, V] score of each candidate at the alpha chosen with it.
         best_candidates_: [V] place of the best; the gradient solver started there.
         curves_: [A, V] score of every alpha of that candidate.
         plan_: what was done.
@@ -90,6 +95,8 @@ class BandedRidgeCV(BandedShell):
         alphas: ArrayLike | Mapping[str, ArrayLike] | None = None,
         *,
         alpha_per_target: bool = True,
+        jitter_alphas: bool = False,
+        conservative: bool = False,
         candidates: ArrayLike | None = None,
         n_candidates: int = 20,
         concentration: float | Sequence[float] = (1.0, 0.1),
@@ -110,6 +117,8 @@ class BandedRidgeCV(BandedShell):
     ) -> None:
         self.alphas = alphas
         self.alpha_per_target = alpha_per_target
+        self.jitter_alphas = jitter_alphas
+        self.conservative = conservative
         self.candidates = candidates
         self.n_candidates = n_candidates
         self.concentration = concentration
@@ -151,12 +160,11 @@ class BandedRidgeCV(BandedShell):
         self._check()
         features, responses = self._read(X, y)
         count = features.shape[0]
-        weight, folds = check_weight(sample_weight, count), splits(self.cv, count, groups)
-        check_scoring(self.scoring, folds)
+        weight, folds = check_weight(sample_weight, count), self._splits(count, groups)
         check_folds(folds, weight)
         frame = find_frame(self.device, self.dtype, features)
         check_tolerance(self.tolerance, frame)
-        self.plan_ = self._plan(features, self.bands_, responses.shape[1], folds, frame)
+        self.plan_ = self._plan(features, self.bands_, responses, folds, frame)
         dual = self.plan_.form == "dual"
         with all_digits():
             design = make_design(features, weight, centred=self.fit_intercept, dual=dual, frame=frame)
@@ -165,7 +173,7 @@ class BandedRidgeCV(BandedShell):
             batches = TargetBatches(responses, design, self.plan_.batch)
             results = self._search(banded, folds, batches, self._key(features, responses, weight, folds))
             found = self._solve(banded, folds, batches, results)
-        self._keep(banded, batches, found)
+            self._keep(banded, batches, found)
         if self.folder is not None and not (Path(self.folder) / MANIFEST).exists():
             self.save(self.folder)
         return self
@@ -179,8 +187,7 @@ class BandedRidgeCV(BandedShell):
         self._check()
         features, bands = side_by_side(X)
         frame = find_frame(self.device, self.dtype, features)
-        count, folds = 1 if np.ndim(y) == 1 else np.shape(y)[1], splits(self.cv, features.shape[0], groups)
-        return self._plan(features, list(bands), count, folds, frame)
+        return self._plan(features, list(bands), y, self._splits(features.shape[0], groups), frame)
 
     def _check(self) -> None:
         """Look at the settings that need no data."""
@@ -191,23 +198,32 @@ class BandedRidgeCV(BandedShell):
             raise SettingsError("solver='gradient' follows the squared error; give scoring='mse' or 'r2'")
         if self.solver == "gradient" and not self.alpha_per_target:
             raise SettingsError("solver='gradient' has a path for each target; give alpha_per_target=True, or 'random'")
+        if self.solver == "gradient" and self.conservative:
+            raise SettingsError("solver='gradient' goes to the best score; give conservative=False, or 'random'")
         if self.n_candidates < 1 or self.steps < 1 or self.rate <= 0:
             raise SettingsError(
                 f"got n_candidates={self.n_candidates}, steps={self.steps}, rate={self.rate}; wanted all above zero"
             )
 
+    def _splits(self, count: int, groups: ArrayLike | None) -> list[Split]:
+        folds = splits(self.cv, count, groups)
+        check_scoring(self.scoring, folds)
+        check_conservative(self, folds)
+        return folds
+
     def _plan(
-        self, features: SideBySide, bands: Sequence[str], targets: int, folds: Sequence[Split], frame: Frame
+        self, features: SideBySide, bands: Sequence[str], responses: Any, folds: Sequence[Split], frame: Frame
     ) -> Plan:
         candidates = self._proposals.of(bands)
         alphas, descends = longest(candidates), self.solver == "gradient"
         job = Job(
             *features.shape,
-            targets,
+            1 if np.ndim(responses) == 1 else np.shape(responses)[1],
             len(alphas),
             [len(test) for _, test in folds],
             frame.dtype.itemsize,
             weights="memory" if self.keep_weights else "none",
+            lazy=is_lazy(responses) and np.ndim(responses) == 2,
             bands=len(bands),
             candidates=len(candidates),
             steps=self.steps if descends else 0,
@@ -218,7 +234,12 @@ class BandedRidgeCV(BandedShell):
 
     @property
     def _proposals(self) -> Proposals:
-        return Proposals(self.alphas, self.candidates, self.n_candidates, self.concentration, self.seed)
+        drawn = self.n_candidates, self.concentration, self.seed
+        return Proposals(self.alphas, self.candidates, *drawn, self.jitter_alphas)
+
+    @property
+    def _rule(self) -> Rule:
+        return "shared" if not self.alpha_per_target else "conservative" if self.conservative else "best"
 
     def _search(self, banded: Banded, folds: Sequence[Split], batches: TargetBatches, key: dict[str, Any]) -> Results:
         """Every candidate's scores, from which the best is chosen."""
@@ -233,8 +254,8 @@ class BandedRidgeCV(BandedShell):
         if folder is not None and not (folder / MANIFEST).exists():
             refuse_fit(folder.parent)
         results = Results.open(shapes, folder, key)
-        left, shared = len(self._tried_) - results.done, not self.alpha_per_target
-        steps = search(banded, self._tried_, folds, batches, self.scoring, self.tolerance, shared, results)
+        left = len(self._tried_) - results.done
+        steps = search(banded, self._tried_, folds, batches, self.scoring, self.tolerance, self._rule, results)
         self._show(steps, left, "candidate")
         return results
 
@@ -248,12 +269,8 @@ class BandedRidgeCV(BandedShell):
     ) -> dict[str, NDArray[Any]]:
         """What is kept of every target, from its best candidate on."""
         choice = choose(results, not self.alpha_per_target)
-        kept = {
-            "scores": results.arrays["scores"].T,
-            "curves": results.arrays["curves"],
-            "folds": results.arrays["folds"],
-        }
-        found: dict[str, NDArray[Any]] = {name: np.array(array) for name, array in kept.items()}
+        kept = {**results.arrays, "scores": results.arrays["scores"].T}
+        found: dict[str, NDArray[Any]] = {name: np.array(kept[name]) for name in ("scores", "curves", "folds")}
         found |= {"score": choice.score, "candidate": choice.candidate, "alpha": choice.alpha}
         found["weights"] = np.stack([one.weights for one in self._tried_])[choice.candidate]
         if self.solver == "random":
@@ -271,7 +288,7 @@ class BandedRidgeCV(BandedShell):
         """What identifies a fit that may be resumed."""
         if self.folder is None:
             return {}
-        shared = ("alpha_per_target", "solver", "steps", "rate", "scoring", "tolerance")
+        shared = ("alpha_per_target", "conservative", "solver", "steps", "rate", "scoring", "tolerance")
         return {
             "model": "BandedRidgeCV",
             "data": data_key(self, features, responses, weight),
@@ -280,21 +297,3 @@ class BandedRidgeCV(BandedShell):
             "folds": fingerprint(*(part for fold in folds for part in fold)),
             **{name: getattr(self, name) for name in shared},
         }
-
-    def _keep(self, banded: Banded, batches: TargetBatches, found: dict[str, NDArray[Any]]) -> None:
-        """Take over what was found, NaN (a place: -1) for targets that were not valid."""
-        self._center_ = to_numpy(banded.design.mean)
-        means, valid = zip(*((batch.mean, batch.valid) for batch in batches), strict=True)
-        found["mean"], missing = to_numpy(torch.cat(means)), ~torch.cat(valid).cpu().numpy()
-        if "coef" in found:
-            found["intercept"] = found["mean"] - _of_center(found["coef"], self._center_)
-        for array in found.values():
-            array[missing] = np.nan if array.dtype.kind == "f" else -1
-        self.arrays_ = found
-        warn_missing(missing)
-
-
-def _of_center(coef: NDArray[Any], center: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What weights [V, P] predict of the mean sample [P], [V] in float64."""
-    mean = torch.from_numpy(center)
-    return np.concatenate([to_numpy(torch.from_numpy(coef[part]).double() @ mean) for part in blocks(*coef.shape)])

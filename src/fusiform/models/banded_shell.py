@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusiform.errors import DataError, SettingsError
-from fusiform.models.bands import Candidate, split_variance
-from fusiform.models.inputs import is_lazy
+from fusiform.models.bands import Banded, Candidate, split_variance
+from fusiform.models.batches import TargetBatches
+from fusiform.models.design import blocks, to_numpy
+from fusiform.models.inputs import is_lazy, warn_missing
 from fusiform.models.planner import Plan
 from fusiform.models.results import Results, plain_settings, plan_of, plan_state, read_state, save_arrays
 from fusiform.models.side_by_side import SideBySide, side_by_side
@@ -172,8 +175,26 @@ class BandedShell(BaseEstimator):  # type: ignore[misc]
         self.single_ = responses.ndim == 1
         return features, np.asarray(responses)[:, None] if self.single_ else responses
 
+    def _keep(self, banded: Banded, batches: TargetBatches, found: dict[str, NDArray[Any]]) -> None:
+        """Take over what was found, NaN (a place: -1) for targets that were not valid."""
+        self._center_ = to_numpy(banded.design.mean)
+        means, valid = zip(*((targets.mean, targets.valid) for _, targets in batches), strict=True)
+        found["mean"], missing = to_numpy(torch.cat(means)), ~torch.cat(valid).cpu().numpy()
+        if "coef" in found:
+            found["intercept"] = found["mean"] - _of_center(found["coef"], self._center_)
+        for array in found.values():
+            array[missing] = np.nan if array.dtype.kind == "f" else -1
+        self.arrays_ = found
+        warn_missing(missing)
+
     def _found(self, name: str) -> NDArray[Any]:
         check_is_fitted(self, "arrays_")
         if name not in self.arrays_:
             raise SettingsError("the weights were not kept; fit with keep_weights=True to have them and to predict")
         return self.arrays_[name]
+
+
+def _of_center(coef: NDArray[Any], center: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What weights [V, P] predict of the mean sample [P], [V] in float64."""
+    mean = torch.from_numpy(center)
+    return np.concatenate([to_numpy(torch.from_numpy(coef[part]).double() @ mean) for part in blocks(*coef.shape)])

@@ -9,16 +9,16 @@ Shapes: N samples, P features, V targets, B bands, C candidates, A alphas, Q as 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fusiform.errors import SettingsError
-from fusiform.models.design import Design, Scratch, TargetBatches, Targets, add_squares, blocks, to_numpy
+from fusiform.models.batches import TargetBatches
+from fusiform.models.choosing import Rule, at_places, places
+from fusiform.models.design import Design, Scratch, add_squares, blocks, to_numpy
 from fusiform.models.fitting import solved, whole_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, fold_scores
@@ -30,10 +30,7 @@ __all__ = [
     "Banded",
     "Candidate",
     "Choice",
-    "check_candidates",
     "choose",
-    "draw_candidates",
-    "grid_candidates",
     "make_banded",
     "search",
     "solve_bands",
@@ -92,29 +89,6 @@ class Choice:
     alpha: NDArray[np.float64]
 
 
-def draw_candidates(
-    bands: int, count: int, alphas: NDArray[np.float64], seed: int, concentration: Sequence[float]
-) -> list[Candidate]:
-    """Equal weights first, then draws from Dirichlet distributions of these concentrations by turns.
-
-    Those of concentration 1 are spread evenly over the simplex, those of smaller ones lie near its corners.
-    """
-    rng = np.random.default_rng(seed)
-    draws = [rng.dirichlet(np.full(bands, concentration[i % len(concentration)])) for i in range(count - 1)]
-    return [Candidate(weights, alphas) for weights in [np.full(bands, 1 / bands), *draws]]
-
-
-def grid_candidates(grids: Sequence[NDArray[np.float64]]) -> list[Candidate]:
-    """Every combination of the bands' own penalties, those of equal ratios together in one candidate."""
-    penalties = np.array(list(product(*grids)))  # [combinations, B]
-    alphas = 1 / (1 / penalties).sum(1)
-    weights = alphas[:, None] / penalties
-    ratios = np.log(penalties / penalties[:, :1])  # weights of bands that hardly count would all round to zero
-    _, group, counts = np.unique(ratios.round(9), axis=0, return_inverse=True, return_counts=True)
-    members = np.split(np.argsort(group.ravel(), kind="stable"), np.cumsum(counts)[:-1])
-    return [Candidate(weights[rows[0]], np.sort(alphas[rows])) for rows in members]
-
-
 def make_banded(design: Design, bands: Sequence[slice]) -> Banded:
     """Bands of a design; in the dual, with a Gram matrix each."""
     if not design.dual:
@@ -134,10 +108,10 @@ def search(
     batches: TargetBatches,
     scoring: Scoring,
     tolerance: float,
-    shared: bool,
+    rule: Rule,
     results: Results,
 ) -> Iterator[int]:
-    """Score every candidate that the results do not hold yet, each at its best alpha; yields 1 after each.
+    """Score every candidate that the results do not hold yet, each at the alpha chosen; yields 1 after each.
 
     Args:
         banded: the features.
@@ -146,14 +120,15 @@ def search(
         batches: V targets.
         scoring: which score.
         tolerance: as in `make_fold`.
-        shared: all targets share the alpha and the candidate that are best for their mean.
+        rule: what chooses each target's alpha; or all share the alpha and the candidate that are best for their mean.
         results: arrays `scores` and `alphas`, [C, V], of which each candidate is a row; and of the best one so far
             `curves` [V, A], NaN where it has fewer alphas, and `folds` [V, F].
     """
+    shared = rule == "shared"
     best = np.array(_merit(results.arrays["scores"][: results.done], shared).max(0, initial=-np.inf))
     for candidate in candidates[results.done :]:
         parts = _curves(banded, candidate, folds, batches, scoring, tolerance)
-        results.write(results.done + 1, _take(candidate, _together(parts) if shared else parts, shared, best, results))
+        results.write(results.done + 1, _take(candidate, _together(parts) if shared else parts, rule, best, results))
         yield 1
 
 
@@ -186,43 +161,43 @@ def _curves(
     """What a candidate scores, batch by batch."""
     design = banded.weighted(candidate.weights)
     searches = make_folds(design, folds, candidate.alphas, tolerance, len(batches))
-    for part in batches.parts:
-        targets = batches[part]
+    for part, targets in batches:
         yield part, fold_scores(searches, design, targets, scoring)[0], targets.valid
 
 
 def _together(parts: Scored) -> Scored:
     """All batches as one."""
-    places, found, valid = zip(*parts, strict=True)
-    yield slice(0, places[-1].stop), torch.cat(found, dim=1), torch.cat(valid)
+    columns, found, valid = zip(*parts, strict=True)
+    yield slice(0, columns[-1].stop), torch.cat(found, dim=1), torch.cat(valid)
 
 
 def _take(
-    candidate: Candidate, parts: Scored, shared: bool, best: NDArray[np.float64], results: Results
+    candidate: Candidate, parts: Scored, rule: Rule, best: NDArray[np.float64], results: Results
 ) -> dict[str, NDArray[np.float64]]:
     """The score and alpha of every target, [1, V] each; curves of those that beat their best [V] go to the results."""
     score, alphas = np.empty_like(best), np.empty_like(best)
     for part, found, valid in parts:
         curves = torch.where(valid[:, None], found.mean(0), torch.nan)
-        place = _places(curves, shared)
+        place = _shared_place(curves) if rule == "shared" else places(found, _shrinkage(candidate, rule))
         score[part] = to_numpy(curves.gather(1, place[:, None])[:, 0])
         alphas[part] = candidate.alphas[place.cpu().numpy()]
-        merit = _merit(score[None, part], shared)[0]
+        merit = _merit(score[None, part], rule == "shared")[0]
         better = np.flatnonzero(merit > best[part])
         best[part] = np.maximum(best[part], merit)
-        at_best = found.gather(2, place.expand(len(found), -1)[..., None])[..., 0].T
         rows = results.arrays["curves"], results.arrays["folds"]
         rows[0][part.start + better] = np.nan  # where another candidate had more alphas
         rows[0][part.start + better, : curves.shape[1]] = to_numpy(curves)[better]
-        rows[1][part.start + better] = to_numpy(at_best)[better]
+        rows[1][part.start + better] = to_numpy(at_places(found, place).T)[better]
     return {"scores": score[None], "alphas": alphas[None]}
 
 
-def _places(curves: Tensor, shared: bool) -> Tensor:
-    """Place of the alpha chosen for each target, [V], from curves [V, A]."""
-    if not shared:
-        return curves.argmax(1)
+def _shared_place(curves: Tensor) -> Tensor:
+    """Place of the alpha that is best for the mean of all targets, [V], from their curves [V, A]."""
     return torch.full((len(curves),), best_of_all(to_numpy(curves)), device=curves.device)
+
+
+def _shrinkage(candidate: Candidate, rule: Rule) -> NDArray[np.float64] | None:
+    return candidate.alphas if rule == "conservative" else None
 
 
 def solve_bands(
@@ -242,17 +217,10 @@ def _solve(
 ) -> None:
     """Fill in the weights of some of the targets, [V] true where they are meant."""
     whole = whole_spectrum(design, float(alphas[mine].min()), level=6)
-    for part in batches.parts:
-        own = np.flatnonzero(mine[part])
-        if len(own):
-            few = _some(batches[part], torch.as_tensor(own, device=design.root.device))
-            penalties = torch.as_tensor(alphas[part][own], device=design.root.device)
-            weights = solved(design, whole, few, design.total(few), penalties)
-            coef[part.start + own] = design.on_features(weights).cpu().numpy()
-
-
-def _some(targets: Targets, chosen: Tensor) -> Targets:
-    return replace(targets, rows=targets.rows[chosen], scale=targets.scale[chosen])
+    for own, targets in batches.some(mine):
+        penalties = torch.as_tensor(alphas[own], device=design.root.device)
+        weights = solved(design, whole, targets, design.total(targets), penalties)
+        coef[own] = design.on_features(weights).cpu().numpy()
 
 
 def split_variance(
@@ -268,14 +236,3 @@ def split_variance(
     power = np.square(true).sum(0)
     power = np.where(power > 0, power, 1.0)
     return {name: (part * (2 * true - whole)).sum(0) / power for name, part in parts.items()}
-
-
-def check_candidates(candidates: ArrayLike, bands: int) -> NDArray[np.float64]:
-    """Band weights [C, B], each of sum one."""
-    weights = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
-    if weights.ndim != 2 or weights.shape[1] != bands or not (weights >= 0).all() or not (weights.sum(1) > 0).all():
-        raise SettingsError(
-            f"candidates has the shape {weights.shape}; wanted [C, {bands}], a row of weights not below "
-            "zero per candidate"
-        )
-    return np.asarray(weights / weights.sum(1, keepdims=True))

@@ -183,7 +183,7 @@ def _batch_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
     one += 8 * job.alphas * (folds + 3)
     if not job.bands:
         one += width * {"memory": size, "disk": job.features, "none": 0}[job.weights]
-    read = min(READ, job.samples * job.targets * width) if job.lazy and not job.bands else 0
+    read = min(READ, job.samples * job.targets * width) if job.lazy else 0
     together = 2 * 8 * folds * job.alphas * job.targets if job.bands and job.shared else 0
     loo = job.search == "loo"
     scoring = _left_out_bytes(job, rank, form, batch) if loo else _product_bytes(job, rank, form, batch)

@@ -19,6 +19,7 @@ from fusiform.models.planner import Job, Plan, Weights
 __all__ = [
     "check_alphas",
     "check_amounts",
+    "check_conservative",
     "check_folds",
     "check_scoring",
     "check_tolerance",
@@ -197,6 +198,19 @@ def check_scoring(scoring: str, folds: Sequence[Split] | None) -> None:
         raise SettingsError(f"scoring is {scoring!r}; wanted 'mse', 'r2' or 'pearson'")
     if scoring != "mse" and folds is not None and min(len(test) for _, test in folds) < 2:
         raise SettingsError(f"scoring {scoring!r} needs two held-out samples in every fold; give scoring='mse'")
+
+
+def check_conservative(model: Any, folds: Sequence[Split] | None) -> None:
+    """Folds whose scores differ, and a choice for each target, where the choice is to be conservative."""
+    if model.conservative and (folds is None or len(folds) < 2):
+        raise SettingsError(
+            "conservative=True goes by how much scores differ between folds, of which this cv has one; give "
+            "conservative=False, or two folds or more"
+        )
+    if model.conservative and not model.alpha_per_target:
+        raise SettingsError(
+            "conservative=True chooses for each target; give alpha_per_target=True, or conservative=False"
+        )
 
 
 def check_folds(folds: Sequence[Split] | None, weight: NDArray[np.float64] | None) -> None:

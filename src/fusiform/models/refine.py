@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.models.bands import Banded
-from fusiform.models.design import Design, TargetBatches, Targets, to_numpy
+from fusiform.models.batches import TargetBatches
+from fusiform.models.design import Design, Targets, to_numpy
 from fusiform.models.folds import Split
 from fusiform.models.gradient import Kernels, conjugate_gradient, descend, kernels_of, targets_of
 from fusiform.models.heldout import Scoring
@@ -43,8 +44,7 @@ def refine(
     design, inner = banded.design, min(MOST_STEPS, len(banded.design.root))
     matrices = [kernels_of(design, banded.grams, split) for split in folds]
     grams = banded.grams.to(design.root.dtype)
-    for part in batches.parts:
-        targets = batches[part]
+    for part, targets in batches:
         kernels = [Kernels(*pair, *targets_of(design, targets, one)) for pair, one in zip(matrices, folds, strict=True)]
         weights, alpha = (torch.as_tensor(found[name][part]).to(grams) for name in ("weights", "alpha"))
         logs = (weights.clamp(min=1e-6) / alpha[:, None]).log()
