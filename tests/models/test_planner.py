@@ -182,7 +182,7 @@ def test_peak_memory_stays_within_the_plan(kind, size):
     found = subprocess.run(
         [sys.executable, "-c", MEASURE, kind, *map(str, size)], capture_output=True, text=True, check=True
     )
-    assert 0.5 < float(found.stdout) < 1.15, found.stderr
+    assert 0.4 < float(found.stdout) < 1.15, found.stderr  # a plan is an upper bound: what allocators add varies
 
 
 def test_a_tolerance_that_takes_every_filter_is_told(rng):

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fusiform.models.carrying import GATHERED
 from fusiform.models.design import BLOCK
 from fusiform.models.heldout import rows_of
+from fusiform.models.leave_group_out import pays
 from fusiform.models.leave_one_out import ALPHAS, TOGETHER
 from fusiform.models.solvers import rotates
 
@@ -85,7 +87,8 @@ def flops_of(job: Job, rank: Rank, form: Form) -> float:
     weights = 4 * size**2 * job.targets
     if form == "dual" and (job.weights == "disk" or job.bands):
         weights += 2 * size * job.features * job.targets
-    spectra = SPECTRUM * (len(job.held) + 1) * size**3
+    closed = _in_closed_form(job, rank, form)
+    spectra = (SPECTRUM + (2 * rank.single if closed else SPECTRUM * len(job.held))) * size**3
     search = job.candidates * (spectra + operators + covariates + predictions)
     return float(gram + weights + search + _descent_flops(job))
 
@@ -121,8 +124,17 @@ def _operators(job: Job, rank: Rank, form: Form) -> list[tuple[int, float, bool]
     if job.search == "loo":
         return [(rows, rank.single, True) for rows in job.held]
     size = _size(job, form)
+    if _in_closed_form(job, rank, form):
+        return [(rows, rank.single, False) for rows in job.held]
     turns = [(rows, rotates(rank.single, rank.each, rows, size, job.targets)) for rows in held_rows(job, form)]
     return [(rows, rank.each if turn else rank.single, turn) for rows, turn in turns]
+
+
+def _in_closed_form(job: Job, rank: Rank, form: Form) -> bool:
+    """Whether folds come from the decomposition of all samples."""
+    if form == "primal" or job.bands or job.search != "alphas" or not job.held:
+        return False
+    return pays([(job.samples - held, held) for held in job.held], job.targets, rank.single)
 
 
 def _scoring_flops(job: Job, rank: Rank, form: Form) -> float:
@@ -179,7 +191,8 @@ def _loads(job: Job, rank: Rank, form: Form) -> list[int]:
 
 def _batch_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
     width, size, folds = job.width, _size(job, form), len(job.held)
-    one = 8 * 3 * job.samples + width * (job.samples + (5 + folds) * size + 2 * max(job.held, default=0))
+    covariates = 4 if form == "dual" and job.search != "loo" else folds + 5  # in the primal those left out, too
+    one = 8 * 3 * job.samples + width * (job.samples + covariates * size + 2 * max(job.held, default=0))
     one += 8 * job.alphas * (folds + 3)
     if not job.bands:
         one += width * {"memory": size, "disk": job.features, "none": 0}[job.weights]
@@ -216,14 +229,29 @@ def _result_bytes(job: Job, form: Form) -> int:
 
 
 def _solution_bytes(job: Job, form: Form, batch: int) -> int:
-    """Of bands: the weights, the spectrum of a candidate or the kernels of all folds, and a batch of targets."""
-    width, size = job.width, _size(job, form)
-    weights = width * job.targets * job.features * (job.weights != "none")
-    one = 8 * 3 * job.samples + width * (job.samples + 2 * job.features)
-    if not job.steps:
-        return weights + (weights > 0) * ((6 * 8 + width) * size**2 + batch * (one + 4 * width * size))
+    """Of bands: the weights, a batch of targets, and the spectrum of a candidate or what the gradient solver holds."""
+    width, size, kept = job.width, _size(job, form), job.weights != "none"
+    weights = width * job.targets * job.features * kept
+    carried = job.features if form == "primal" else min(job.features, BLOCK // job.samples)  # at once
+    one = 8 * 3 * job.samples + width * (job.samples + 2 * carried)
+    solving = kept * ((6 * 8 + width) * size**2 + batch * (one + 4 * width * size) + _waiting_bytes(job, form, batch))
+    return weights + max(solving, (job.steps > 0) * _descent_bytes(job, batch, one))
+
+
+def _waiting_bytes(job: Job, form: Form, batch: int) -> int:
+    """Of weights on samples that wait to be carried to the features."""
+    width = 8 if job.steps else job.width
+    return min(GATHERED + batch * width * job.samples, width * job.targets * job.samples) * (form == "dual")
+
+
+def _descent_bytes(job: Job, batch: int, one: int) -> int:
+    """Of kernels of all folds, of what makes them or solves for the weights of some targets, and of a batch."""
     folds = [(job.samples - held, held) for held in job.held]
-    kernels = job.bands * (job.samples**2 + sum(train * (train + held) for train, held in folds))
+    kernels = job.bands * sum(train * (train + held) for train, held in folds)
     making = 5 * 8 * max((train * (train + held) for train, held in folds), default=0)
+    solving = 3 * 8 * max(job.samples**2, BLOCK)
     descent = sum(3 * train + held for train, held in folds) + (6 * job.bands + 10) * job.samples
-    return weights + width * kernels + making + batch * (one + width * descent)
+    waiting = _waiting_bytes(job, "dual", batch) * (job.weights != "none")
+    return (
+        job.width * kernels + max(making + 8 * job.samples**2, solving) + batch * (one + job.width * descent) + waiting
+    )

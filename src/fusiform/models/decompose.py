@@ -14,7 +14,7 @@ from fusiform.models.design import Design, add_squares
 from fusiform.models.folds import Split
 from fusiform.models.spectra import resolved, spectrum
 
-__all__ = ["Training", "decompose", "dual_parts", "level"]
+__all__ = ["Training", "decompose", "dual_parts", "level", "positions", "training_share"]
 
 COARSE = 3e-3  # largest relative error of a filter by float32 decomposition
 
@@ -52,7 +52,7 @@ def decompose(design: Design, split: Split, smallest: float, precise: bool = Fal
         smallest: alpha.
         precise: in float64 at once.
     """
-    train, test = (_positions(rows, design) for rows in split)
+    train, test = (positions(rows, design) for rows in split)
     left = _left_out(split, design)
     gram, held = dual_parts(design, *split) if design.dual else _primal_parts(design, train, test, left)
     values, vectors = spectrum(gram if precise else gram.to(design.root.dtype))
@@ -69,7 +69,7 @@ def _too_coarse(values: Tensor, smallest: float, design: Design) -> bool:
     return bool(torch.finfo(torch.float32).eps * values[-1] > COARSE * (lowest + smallest))
 
 
-def _positions(rows: NDArray[np.int64], design: Design) -> slice | Tensor:
+def positions(rows: NDArray[np.int64], design: Design) -> slice | Tensor:
     """Positions, as a slice (whose rows are read in place) where they are contiguous."""
     if len(rows) and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -82,7 +82,7 @@ def _left_out(split: Split, design: Design) -> slice | Tensor | None:
     left = np.setdiff1d(np.arange(len(design.root)), train)
     if len(left) + len(train) != len(design.root) or len(left) >= len(train) or not len(left):
         return None
-    return _positions(left, design)
+    return positions(left, design)
 
 
 def _primal_parts(
@@ -110,6 +110,16 @@ def level(design: Design, train: slice | Tensor, left: slice | Tensor | None) ->
     return design.level - design.rows[left].double().T @ design.root[left].double()
 
 
+def training_share(design: Design, train: slice | Tensor) -> Tensor:
+    """What takes a weighed target [N] to its mean along the training samples' root, [N]."""
+    root = design.root[train]
+    share = torch.zeros_like(design.root)
+    if not design.centred:
+        return share
+    every = torch.arange(len(share), device=share.device)[train]
+    return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
+
+
 def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Training Gram [n, n] and that of held-out with training rows [M, n], about the training mean."""
     inside, outside = (torch.as_tensor(rows, device=design.gram.device) for rows in (train, test))
@@ -119,6 +129,7 @@ def dual_parts(design: Design, train: NDArray[np.int64], test: NDArray[np.int64]
     root = design.root.double()
     unit = root[inside] / root[inside].norm()
     level = gram @ unit  # [n]
-    held = held - torch.outer(root[outside] / root[inside].norm(), level)
-    gram = gram - torch.outer(unit, level) - torch.outer(level, unit) + unit @ level * torch.outer(unit, unit)
-    return gram, held - torch.outer(held @ unit, unit)
+    held.addr_(root[outside] / root[inside].norm(), level, alpha=-1)
+    along = level - 0.5 * (unit @ level) * unit  # half of what both sides take off
+    gram.addr_(unit, along, alpha=-1).addr_(along, unit, alpha=-1)
+    return gram, held.addr_(held @ unit, unit, alpha=-1)

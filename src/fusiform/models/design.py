@@ -210,10 +210,11 @@ def make_targets(raw: NDArray[Any], design: Design) -> Targets:
         valid = _without_nan(rows)
         mean = rows @ share
     rows -= (mean if design.centred else mean.zero_())[:, None]
-    scale = (rows.square() @ share).sqrt()
+    rows *= design.root
+    scale = torch.linalg.vector_norm(rows, dim=1) / design.root.double().norm()
     scale = torch.where(scale <= 1e-12 * mean.abs(), 1.0, scale)  # also where all is zero
     rows /= scale[:, None]
-    return Targets(rows.to(design.root.dtype) * design.root, mean, scale, valid)
+    return Targets(rows.to(design.root.dtype), mean, scale, valid)
 
 
 def _without_nan(rows: Tensor) -> Tensor:

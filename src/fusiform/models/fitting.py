@@ -15,6 +15,7 @@ from torch import Tensor
 from fusiform.models.design import BLOCK, Design, Targets, make_targets
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, Search, exact_product, fold_scores
+from fusiform.models.leave_group_out import leave_group_out
 from fusiform.models.leave_one_out import make_leave_one_out
 from fusiform.models.planner import READ, Plan
 from fusiform.models.results import Results
@@ -62,8 +63,10 @@ class Penalties(Protocol):
     def values(self) -> NDArray[np.float64]:
         """The grid, [A]."""
 
-    def searches(self, design: Design, folds: Sequence[Split], tolerance: float, targets: int) -> Sequence[Search]:
-        """What scores them all on each fold."""
+    def searches(
+        self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
+    ) -> Sequence[Search]:
+        """What scores them all on each fold; `whole` is the spectrum of all samples."""
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """What scores them all on every sample held out alone."""
@@ -78,9 +81,12 @@ class Alphas:
 
     values: NDArray[np.float64]
 
-    def searches(self, design: Design, folds: Sequence[Split], tolerance: float, targets: int) -> Sequence[Search]:
+    def searches(
+        self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
+    ) -> Sequence[Search]:
         """What scores them all on each fold."""
-        return make_folds(design, folds, self.values, tolerance, targets)
+        asked = design, folds, self.values, tolerance, targets
+        return leave_group_out(*asked, whole.values, whole.vectors) or make_folds(*asked)
 
     def leave_one_out(self, design: Design, tolerance: float) -> Search:
         """What scores them all on every sample held out alone."""
@@ -163,7 +169,7 @@ def solved(design: Design, whole: Spectrum, targets: Targets, total: Tensor, alp
     if whole.vectors.dtype != total.dtype and (steep := whole.is_steep(alphas)).any():
         exact = exact_product(targets.rows[steep], design.rows)
         weights[steep] = ridge_weights(exact, whole.values, whole.vectors, alphas[steep], whole.least).to(weights)
-    return weights * targets.scale[:, None].to(total)
+    return weights.mul_(targets.scale[:, None].to(total))
 
 
 def batches(Y: Any, start: int, batch: int) -> Iterator[NDArray[Any]]:

@@ -93,7 +93,9 @@ class Fractions:
 
     values: NDArray[np.float64]
 
-    def searches(self, design: Design, folds: Sequence[Split], tolerance: float, targets: int) -> Sequence[Search]:
+    def searches(
+        self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
+    ) -> Sequence[Search]:
         """What scores them all on each fold."""
         return [self._search(design, split, tolerance) for split in folds]
 

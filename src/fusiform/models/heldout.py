@@ -198,11 +198,11 @@ def scores(products: Products, mix: Tensor, scoring: Scoring) -> Tensor:
         scoring: which score.
     """
     every, true, root = products.values, products.true, products.root
-    inner, cross, level = every[:, :-2, :-2], mix @ every[:, :-2, -2:-1], mix @ every[:, :-2, -1:]
-    power, cross, level = _quadratic(inner, mix), cross[..., 0], level[..., 0]  # [V, A]
     if scoring == "pearson":
-        return correlation(power, cross, level, true, root)
-    return accuracy((power - 2 * cross + every[:, -2, -2, None]).clamp(min=0), true, root, scoring)
+        cross, level = (_linear(every[:, :-2, place], mix) for place in (-2, -1))
+        return correlation(_quadratic(every[:, :-2, :-2], mix), cross, level, true, root)
+    missed = torch.cat([mix, mix.new_full((*mix.shape[:-1], 1), -1.0)], dim=-1)  # the prediction less the target
+    return accuracy(_quadratic(every[:, :-1, :-1], missed).clamp(min=0), true, root, scoring)
 
 
 def accuracy(error: Tensor, true: Tensor, root: Tensor, scoring: Scoring) -> Tensor:
@@ -241,6 +241,11 @@ def exact_product(rows: Tensor, features: Tensor) -> Tensor:
     for part in blocks(*features.shape):
         found.addmm_(rows[:, part].double(), features[part].double())
     return found
+
+
+def _linear(along: Tensor, mix: Tensor) -> Tensor:
+    """Products [V, R] of every target, mixed for every alpha, [V, A]."""
+    return along @ mix.T if mix.ndim == 2 else (mix @ along[..., None])[..., 0]
 
 
 def _quadratic(inner: Tensor, mix: Tensor) -> Tensor:

@@ -179,7 +179,7 @@ class RidgeCV(RidgeShell):
         if folds is None:
             searches: Sequence[Search] = [penalties.leave_one_out(design, self.tolerance)]
         else:
-            searches = penalties.searches(design, folds, self.tolerance, responses.shape[1])
+            searches = penalties.searches(design, folds, self.tolerance, responses.shape[1], whole)
         self.plan_ = self.plan_.done(searches)
         return penalties, whole, searches
 

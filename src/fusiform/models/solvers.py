@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fusiform.models.decompose import Training, decompose, level
+from fusiform.models.decompose import Training, decompose, level, training_share
 from fusiform.models.design import BLOCK, Design, blocks, to_numpy
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold
@@ -71,7 +71,7 @@ def fold_of(
         left=left,
         left_rows=None if left is None or design.dual else design.rows[left],
         level=level(design, train, left).to(design.root.dtype),
-        share=_share(design, train),
+        share=training_share(design, train),
         operators=_stacks(basis, held) if rotated else [_operator(basis, held, training.vectors)],
         rotation=training.vectors.to(design.root.dtype) if rotated else None,
         turn=turn,
@@ -106,10 +106,10 @@ def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: T
         alphas: [V], not negative.
         least: up to this sum of eigenvalue and alpha a direction has no weights.
     """
-    total = values.to(covariates) + alphas[:, None].to(covariates)
-    filters = torch.where(total <= least, 0.0, 1 / total)
     vectors = vectors.to(covariates)
-    return (covariates @ vectors * filters) @ vectors.T
+    total = values.to(covariates) + alphas[:, None].to(covariates)
+    filters = total.masked_fill_(total <= least, torch.inf).reciprocal_()
+    return (covariates @ vectors).mul_(filters) @ vectors.T
 
 
 def onto_features(design: Design, weights: Tensor, found: NDArray[Any]) -> None:
@@ -129,16 +129,6 @@ def scaled(design: Design, scale: Tensor, gram: Tensor) -> Design:
     """The design with features times `scale` [P], whose Gram matrix is `gram`."""
     rows = design.rows if design.dual else design.rows * scale.to(design.rows)
     return replace(design, rows=rows, gram=gram, scale=scale)
-
-
-def _share(design: Design, train: slice | Tensor) -> Tensor:
-    """What takes a weighed target [N] to its mean along the training samples' root, [N]."""
-    root = design.root[train]
-    share = torch.zeros_like(design.root)
-    if not design.centred:
-        return share
-    every = torch.arange(len(share), device=share.device)[train]
-    return share.index_add_(0, every, root / root.square().sum())  # a sample may be trained on twice
 
 
 def _operator(basis: FilterBasis, held: Tensor, vectors: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ __all__ = [
     "resolved",
     "shares",
     "spectrum",
+    "weighed",
 ]
 
 PIECES = 5  # most equal stretches that a spectrum is cut into
@@ -156,7 +157,7 @@ def filter_basis(
         tolerance: largest error allowed, in units of a target's norm.
         allowed: [A] factors on the tolerance; None: as above, each alpha's share of the largest prediction.
     """
-    return _pieced(*_wanted(values, reach, alphas, allowed), tolerance, [0, len(values)])
+    return _pieced(*weighed(values, reach, alphas, allowed), tolerance, [0, len(values)])
 
 
 def pieced_basis(
@@ -167,7 +168,7 @@ def pieced_basis(
     Over a short stretch all filters are nearly alike, so that three or four stand for a grid of sixty: in all there are
     more of them, but a prediction from each takes a part of the eigenvectors only.
     """
-    wanted, weight, share = _wanted(values, reach, alphas)
+    wanted, weight, share = weighed(values, reach, alphas)
     return _pieced(wanted, weight, share, tolerance, _cheapest(wanted, tolerance))
 
 
@@ -199,10 +200,10 @@ def _cost(sums: Tensor, steps: NDArray[np.int64], cuts: list[int], tolerance: fl
 
 def shares(values: NDArray[np.float64], reach: NDArray[np.float64], alphas: NDArray[np.float64]) -> NDArray[np.float64]:
     """How much each alpha can predict, as a share of what the one that predicts most can, [A]; as in `filter_basis`."""
-    return _wanted(values, reach, alphas)[2][:, 0]
+    return weighed(values, reach, alphas)[2][:, 0]
 
 
-def _wanted(
+def weighed(
     values: NDArray[np.float64],
     reach: NDArray[np.float64],
     alphas: NDArray[np.float64],
