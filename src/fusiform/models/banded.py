@@ -58,7 +58,8 @@ class BandedRidgeCV(BandedShell):
         concentration: of those distributions; several take turns. At 1 draws are spread evenly over the simplex, below
             it they come near its corners, where few bands count, above it near equal weights.
         solver: `"random"`: the best candidate; `"gradient"`: from there on down the held-out squared error, by
-            implicit differentiation (Adam, conjugate gradients), each target on its own path.
+            implicit differentiation (Adam, conjugate gradients), each target on its own path; where that leads to
+            nothing better, the candidate it is.
         steps: of the gradient solver.
         rate: of the gradient solver: about the largest change of a log penalty in one step.
         cv: as in `RidgeCV`, without `"loo"`.
@@ -273,13 +274,11 @@ class BandedRidgeCV(BandedShell):
         found: dict[str, NDArray[Any]] = {name: np.array(kept[name]) for name in ("scores", "curves", "folds")}
         found |= {"score": choice.score, "candidate": choice.candidate, "alpha": choice.alpha}
         found["weights"] = np.stack([one.weights for one in self._tried_])[choice.candidate]
-        if self.solver == "random":
-            return found | ({"coef": solve_bands(banded, self._tried_, choice, batches)} if self.keep_weights else {})
         if self.keep_weights:
-            width = banded.design.root.itemsize
-            found["coef"] = np.empty((len(batches), len(banded.design.mean)), f"float{8 * width}")
-        steps = refine(banded, folds, batches, self.scoring, self.steps, self.rate, found)
-        self._show(steps, (self.steps + 1) * len(batches.parts), "step")
+            found["coef"] = solve_bands(banded, self._tried_, choice, batches)
+        if self.solver == "gradient":
+            steps = refine(banded, folds, batches, self.scoring, self.steps, self.rate, found)
+            self._show(steps, (self.steps + 1) * len(batches.parts), "step")
         return found
 
     def _key(

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.models.batches import TargetBatches
+from fusiform.models.carrying import Carrier
 from fusiform.models.choosing import Rule, at_places, places
 from fusiform.models.design import Design, Scratch, add_squares, blocks, to_numpy
-from fusiform.models.fitting import solved, whole_spectrum
+from fusiform.models.fitting import Spectrum, make_spectrum, solved, whole_spectrum
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, fold_scores
 from fusiform.models.results import Results
 from fusiform.models.shared import best_of_all
 from fusiform.models.solvers import make_folds, scaled
+from fusiform.models.spectra import spectrum
 
 __all__ = [
     "Banded",
@@ -67,11 +69,32 @@ class Banded:
 
     def weighted(self, weights: NDArray[np.float64]) -> Design:
         """The design with every band times the root of its weight; what its batches write over goes when it goes."""
-        root = np.sqrt(np.repeat(weights, [band.stop - band.start for band in self.bands]))
-        scale, own = torch.as_tensor(root, device=self.design.gram.device), replace(self.design, scratch=Scratch())
+        own = replace(self.design, scratch=Scratch())
+        return scaled(own, self._roots(weights), self._gram(weights))
+
+    def spectrum(self, weights: NDArray[np.float64], smallest: float) -> Spectrum:
+        """That of `weighted`, for targets of the design as it is: covariates of its own rows are what it solves for.
+
+        In the primal its vectors are those of the weighted features times the roots of the weights, so that covariates
+        need not be of weighted rows, whose rounding to float32 a small alpha would magnify.
+        """
+        gram = self._gram(weights)
         if self.grams is not None:
-            return scaled(own, scale, torch.tensordot(torch.as_tensor(weights).to(self.grams), self.grams, 1))
-        return scaled(own, scale, (self.design.gram * scale).mul_(scale[:, None]))
+            return whole_spectrum(replace(self.design, gram=gram), smallest, level=7)
+        values, vectors = spectrum(gram)
+        return make_spectrum(self.design, values, vectors.mul_(self._roots(weights)[:, None]), smallest)
+
+    def _roots(self, weights: NDArray[np.float64]) -> Tensor:
+        """Of each feature's weight, [P]."""
+        widths = [band.stop - band.start for band in self.bands]
+        return torch.as_tensor(np.sqrt(np.repeat(weights, widths)), device=self.design.gram.device)
+
+    def _gram(self, weights: NDArray[np.float64]) -> Tensor:
+        roots = self._roots(weights)
+        if self.grams is None:
+            return (self.design.gram * roots).mul_(roots[:, None])
+        gram: Tensor = torch.tensordot(torch.as_tensor(weights).to(self.grams), self.grams, 1)
+        return gram
 
 
 @dataclass(frozen=True)
@@ -205,22 +228,28 @@ def solve_bands(
 ) -> NDArray[Any]:
     """Weights on the features, [V, P], of every target at its own band weights and alpha."""
     coef = np.empty((len(choice.candidate), len(banded.design.mean)), f"float{8 * banded.design.root.itemsize}")
-    for index in np.unique(choice.candidate).tolist():
-        design, mine = banded.weighted(candidates[index].weights), choice.candidate == index
-        _solve(design, mine, choice.alpha, batches, coef)
-        del design  # before the next one is made
+    carrier = Carrier(banded.design, banded.bands, coef)
+    factors = torch.as_tensor(np.stack([one.weights for one in candidates]))[choice.candidate]  # [V, B]
+    for own, weights in _solved(banded, candidates, choice, batches):
+        if banded.design.dual:
+            carrier.add(own, weights, factors[own])
+        else:
+            coef[own] = weights.cpu().numpy()
+    carrier.write()
     return coef
 
 
-def _solve(
-    design: Design, mine: NDArray[np.bool_], alphas: NDArray[np.float64], batches: TargetBatches, coef: NDArray[Any]
-) -> None:
-    """Fill in the weights of some of the targets, [V] true where they are meant."""
-    whole = whole_spectrum(design, float(alphas[mine].min()), level=6)
-    for own, targets in batches.some(mine):
-        penalties = torch.as_tensor(alphas[own], device=design.root.device)
-        weights = solved(design, whole, targets, design.total(targets), penalties)
-        coef[own] = design.on_features(weights).cpu().numpy()
+def _solved(
+    banded: Banded, candidates: Sequence[Candidate], choice: Choice, batches: TargetBatches
+) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+    """Some targets [v] and their weights [v, Q], on features or on samples; those of one candidate after the other."""
+    for index in np.unique(choice.candidate).tolist():
+        mine = choice.candidate == index
+        whole = banded.spectrum(candidates[index].weights, float(choice.alpha[mine].min()))
+        for own, targets in batches.some(mine):
+            alphas = torch.as_tensor(choice.alpha[own], device=banded.design.root.device)
+            yield own, solved(banded.design, whole, targets, banded.design.total(targets), alphas)
+        del whole  # before the next one is made
 
 
 def split_variance(

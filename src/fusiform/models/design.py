@@ -28,7 +28,6 @@ __all__ = [
     "Design",
     "Frame",
     "Scratch",
-    "TargetBatches",
     "Targets",
     "add_squares",
     "blocks",
@@ -144,35 +143,6 @@ class Targets:
     mean: Tensor
     scale: Tensor
     valid: Tensor
-
-
-@dataclass(frozen=True)
-class TargetBatches:
-    """Targets in batches, read from their source and put in the common frame each time one is asked for.
-
-    Args:
-        source: [N, V], in memory or on disk.
-        design: whose frame it is.
-        size: targets of a batch.
-    """
-
-    source: Any
-    design: Design
-    size: int
-
-    @property
-    def parts(self) -> list[slice]:
-        """Columns of each batch."""
-        return list(blocks(self.source.shape[1], 1, self.size))
-
-    def __len__(self) -> int:
-        return int(self.source.shape[1])
-
-    def __iter__(self) -> Iterator[Targets]:
-        return (self[part] for part in self.parts)
-
-    def __getitem__(self, part: slice) -> Targets:
-        return make_targets(np.asarray(self.source[:, part]), self.design)
 
 
 def make_design(X: Any, weight: NDArray[Any] | None, *, centred: bool, dual: bool, frame: Frame) -> Design:

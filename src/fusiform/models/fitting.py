@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fusiform.models.choosing import at_places, places
 from fusiform.models.design import BLOCK, Design, Targets, make_targets
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Scoring, Search, exact_product, fold_scores
@@ -63,6 +64,10 @@ class Penalties(Protocol):
     def values(self) -> NDArray[np.float64]:
         """The grid, [A]."""
 
+    @property
+    def shrinkage(self) -> NDArray[np.float64]:
+        """Grows with how much each shrinks weights, [A]."""
+
     def searches(
         self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
     ) -> Sequence[Search]:
@@ -80,6 +85,11 @@ class Alphas:
     """A grid of alphas, [A]."""
 
     values: NDArray[np.float64]
+
+    @property
+    def shrinkage(self) -> NDArray[np.float64]:
+        """Alphas themselves."""
+        return self.values
 
     def searches(
         self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
@@ -133,18 +143,19 @@ def run(
     scoring: Scoring,
     plan: Plan,
     results: Results,
+    conservative: bool = False,
 ) -> Generator[int, None, None]:
     """Fill the results from their first unfinished target on; yields how many targets each batch had."""
     with _Keeper(design, results, plan.batch) as keeper:
         for raw in batches(Y, results.done, plan.batch):
             targets = make_targets(raw, design)
             found, total = fold_scores(searches, design, targets, scoring)  # [F, V, A], [V, Q]
-            curves = found.mean(0)
-            best = curves.argmax(1)
+            best = places(found, penalties.shrinkage if conservative else None)
             alphas = penalties.alphas(best, partial(_as_fine, design, whole, targets, total), whole)
             weights = solved(design, whole, targets, total, alphas)
-            at_best = found.gather(2, best.expand(len(found), -1)[..., None])[..., 0].T
-            keeper.add(targets, weights, {"alpha": alphas, "curves": curves, "folds": at_best})
+            chosen = torch.as_tensor(penalties.values, device=best.device)[best]
+            more = {"alpha": alphas, "chosen": chosen, "curves": found.mean(0), "folds": at_places(found, best).T}
+            keeper.add(targets, weights, more)
             yield raw.shape[1]
 
 

@@ -93,6 +93,11 @@ class Fractions:
 
     values: NDArray[np.float64]
 
+    @property
+    def shrinkage(self) -> NDArray[np.float64]:
+        """The shorter the weights, the more they are shrunk."""
+        return -self.values
+
     def searches(
         self, design: Design, folds: Sequence[Split], tolerance: float, targets: int, whole: Spectrum
     ) -> Sequence[Search]:

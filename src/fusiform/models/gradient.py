@@ -112,13 +112,13 @@ def descend(
         logs = (logs - rate * update).clamp(-30, 30)
 
 
-def kernels_of(design: Design, grams: Tensor, split: Split) -> tuple[Tensor, Tensor]:
-    """Of one fold and each band, [B, n, n] and [B, M, n] as in `Kernels`, from their Gram matrices [B, N, N]."""
+def kernels_of(design: Design, grams: Tensor, levels: Tensor, split: Split) -> tuple[Tensor, Tensor]:
+    """Of one fold and each band, [B, n, n] and [B, M, n] as in `Kernels`: Gram matrices [B, N, N] over levels [B]."""
     train, test = split
     inside = design.root.new_empty(len(grams), len(train), len(train))
     across = design.root.new_empty(len(grams), len(test), len(train))
-    for band, gram in enumerate(grams):
-        inside[band], across[band] = dual_parts(replace(design, gram=gram), train, test)
+    for band, (gram, level) in enumerate(zip(grams, levels, strict=True)):
+        inside[band], across[band] = dual_parts(replace(design, gram=gram / level), train, test)
     return inside, across.div_(_unit(design, split))
 
 

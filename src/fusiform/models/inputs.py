@@ -151,6 +151,8 @@ def result_arrays(plan: Plan, frame: Frame, folds: int = 0) -> dict[str, Any]:
     job = plan.job
     dtype = np.dtype(f"float{8 * frame.dtype.itemsize}")
     shapes = weight_arrays(job.weights, plan.form, job.targets, job.samples, job.features, dtype)
+    if job.search == "fractions":
+        shapes["chosen"] = ((job.targets,), np.float64)
     if folds:
         shapes["curves"] = ((job.targets, job.alphas), np.float64)
         shapes["folds"] = ((job.targets, folds), np.float64)

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.models.bands import Banded
 from fusiform.models.batches import TargetBatches
-from fusiform.models.design import Design, Targets, to_numpy
+from fusiform.models.carrying import Carrier
+from fusiform.models.design import Design, Targets, blocks, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.gradient import Kernels, conjugate_gradient, descend, kernels_of, targets_of
+from fusiform.models.gradient import Kernels, descend, kernels_of, targets_of
 from fusiform.models.heldout import Scoring
 
 __all__ = ["refine"]
@@ -37,37 +39,59 @@ def refine(
         scoring: of the scores.
         steps: of each descent, which yields once more.
         rate: as in `descend`.
-        found: `weights` [V, B] and `alpha` [V] to start from. These, `score` [V], `folds` [V, F] and, if it is there,
-            `coef` [V, P] are written over.
+        found: `weights` [V, B] and `alpha` [V] to start from, `score` [V] and `folds` [V, F] of these and, if there
+            are any, weights on the features `coef` [V, P]. They are written over for targets that come to a better
+            score.
     """
     assert banded.grams is not None
-    design, inner = banded.design, min(MOST_STEPS, len(banded.design.root))
-    matrices = [kernels_of(design, banded.grams, split) for split in folds]
-    grams = banded.grams.to(design.root.dtype)
+    design, inner, levels = banded.design, min(MOST_STEPS, len(banded.design.root)), _levels(banded.grams)
+    matrices = [kernels_of(design, banded.grams, levels, split) for split in folds]
+    carrier = Carrier(design, banded.bands, found["coef"]) if "coef" in found else None
     for part, targets in batches:
         kernels = [Kernels(*pair, *targets_of(design, targets, one)) for pair, one in zip(matrices, folds, strict=True)]
-        weights, alpha = (torch.as_tensor(found[name][part]).to(grams) for name in ("weights", "alpha"))
-        logs = (weights.clamp(min=1e-6) / alpha[:, None]).log()
+        weights, alpha = (torch.as_tensor(found[name][part]).to(levels) for name in ("weights", "alpha"))
+        logs = (weights.clamp(min=1e-6) / alpha[:, None] * levels).log().to(design.root)
         for lowest in descend(kernels, logs, steps, rate, inner):
             errors, logs = lowest
             yield 1
-        scores = _scores(design, kernels, folds, targets, errors, scoring)
-        gain = logs.double().exp()  # [V, B] g / alpha
-        found["weights"][part] = to_numpy(gain / gain.sum(1, keepdim=True))
-        found["alpha"][part] = to_numpy(1 / gain.sum(1))
-        found["folds"][part], found["score"][part] = to_numpy(scores), to_numpy(scores.mean(1))
-        if "coef" in found:
-            found["coef"][part] = _coef(banded, grams, targets, logs, 4 * inner).cpu().numpy()
+        scores = to_numpy(_scores(design, kernels, folds, targets, errors, scoring))
+        better = np.flatnonzero(scores.mean(1) > found["score"][part])
+        gains = logs[better].double().exp() / levels  # [v, B] g / alpha
+        _write_over(found, part.start + better, gains, scores[better])
+        if carrier is not None:
+            dual = _solved(banded.grams, gains, targets.rows[better]) * targets.scale[better, None]
+            carrier.add(part.start + better, dual, gains)
+    if carrier is not None:
+        carrier.write()
 
 
-def _coef(banded: Banded, grams: Tensor, targets: Targets, logs: Tensor, steps: int) -> Tensor:
-    """Weights on the features, [V, P]."""
-    dual = conjugate_gradient(grams, logs, targets.rows, torch.zeros_like(targets.rows), steps, 1e-6)
-    dual = dual * targets.scale[:, None].to(dual)
-    gain = logs.exp()
-    return torch.cat(
-        [gain[:, [i]] * (dual @ banded.design.columns(band)) for i, band in enumerate(banded.bands)], dim=1
-    )
+def _levels(grams: Tensor) -> Tensor:
+    """Mean of the diagonal of each band's Gram matrix, [B]; one for a band that does not vary."""
+    means = grams.diagonal(dim1=1, dim2=2).mean(1)
+    return torch.where(means > 0, means, 1.0)
+
+
+def _write_over(
+    found: dict[str, NDArray[Any]], own: NDArray[np.intp], gains: Tensor, scores: NDArray[np.float64]
+) -> None:
+    """What is now known of some targets [v], from their g / alpha [v, B] and the scores of each fold [v, F]."""
+    total = gains.sum(1, keepdim=True)
+    found["weights"][own], found["alpha"][own] = to_numpy(gains / total), to_numpy(1 / total[:, 0])
+    found["folds"][own], found["score"][own] = scores, scores.mean(1)
+
+
+def _solved(grams: Tensor, gains: Tensor, rows: Tensor) -> Tensor:
+    """Weights on the samples over alpha, [v, N]: (sum_b g_b / alpha K_b + 1)^-1 y, in float64.
+
+    Where there are more samples than features most of a target lies where no feature reaches. Features take that out
+    of its weights again, but only to a rounding; so it is not left to float32.
+    """
+    found = rows.double()  # all at once: small results between large matrices would keep the room of these
+    for part in blocks(len(rows), grams.shape[1] ** 2):
+        kernels = torch.tensordot(gains[part], grams, 1)
+        kernels.diagonal(dim1=1, dim2=2).add_(1)
+        found[part] = torch.cholesky_solve(found[part, :, None], torch.linalg.cholesky(kernels))[..., 0]
+    return found
 
 
 def _scores(

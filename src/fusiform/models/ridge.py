@@ -20,6 +20,7 @@ from fusiform.models.fractional import Fractions
 from fusiform.models.heldout import Scoring, Search
 from fusiform.models.inputs import (
     check_alphas,
+    check_conservative,
     check_folds,
     check_scoring,
     check_tolerance,
@@ -56,6 +57,8 @@ class RidgeCV(RidgeShell):
             ridge, Rokem & Kay 2020).
         alpha_per_target: each target has an alpha (or fraction) of its own; else all share the one whose score has the
             best mean over the targets.
+        conservative: of each target, not the alpha of the best score but the largest one (or the smallest fraction)
+            whose score is no further below than one standard deviation of the best one's over the folds.
         cv: a number of contiguous unshuffled folds, `"runs"` (leave one of `groups` out), `"loo"` (each sample alone,
             in closed form, scored over all samples at once), a scikit-learn splitter, or pairs (train, test).
         scoring: what chooses alpha: `"mse"` (negated), `"r2"` or `"pearson"`, the mean over folds of each fold's score.
@@ -88,6 +91,7 @@ class RidgeCV(RidgeShell):
         *,
         fracs: ArrayLike | None = None,
         alpha_per_target: bool = True,
+        conservative: bool = False,
         cv: Any = 5,
         scoring: Scoring = "mse",
         fit_intercept: bool = True,
@@ -102,6 +106,7 @@ class RidgeCV(RidgeShell):
         self.alphas = alphas
         self.fracs = fracs
         self.alpha_per_target = alpha_per_target
+        self.conservative = conservative
         self.cv = cv
         self.scoring = scoring
         self.fit_intercept = fit_intercept
@@ -192,8 +197,8 @@ class RidgeCV(RidgeShell):
         responses: Any,
         results: Results,
     ) -> None:
-        batches = run(design, whole, searches, penalties, responses, self.scoring, self.plan_, results)
-        self._show(batches, responses, results)
+        asked = penalties, responses, self.scoring, self.plan_, results, self.conservative
+        self._show(run(design, whole, searches, *asked), responses, results)
 
     def _show(self, batches: Generator[int, None, None], responses: Any, results: Results) -> None:
         """Run through the batches, with a bar."""
@@ -229,7 +234,7 @@ class RidgeCV(RidgeShell):
         """Each target's fraction, [V]."""
         if self.fracs is None:
             raise AttributeError("fracs were not given; see best_alphas_")
-        return np.where(np.isnan(self.best_scores_), np.nan, self._values_[self._chosen()])
+        return self.results_.arrays["chosen"]
 
     @property
     def cv_scores_(self) -> NDArray[np.float64]:
@@ -239,24 +244,18 @@ class RidgeCV(RidgeShell):
     @property
     def best_scores_(self) -> NDArray[np.float64]:
         """Held-out score at the alpha chosen, [V]."""
-        return np.take_along_axis(self.results_.arrays["curves"], self._chosen()[:, None], 1)[:, 0]
+        return np.asarray(self.results_.arrays["folds"].mean(1))
 
     @property
     def fold_scores_(self) -> NDArray[np.float64]:
         """Scores of each fold at the alpha chosen, [F, V]."""
         return self.results_.arrays["folds"].T
 
-    def _chosen(self) -> NDArray[np.intp]:
-        """Place in the grid of what was chosen for each target, [V]."""
-        curves = self.results_.arrays["curves"]
-        if not self.alpha_per_target:
-            return np.full(len(curves), best_of_all(curves))
-        return np.asarray(np.nan_to_num(curves).argmax(1))
-
     def _splits(self, count: int, groups: ArrayLike | None) -> list[Split] | None:
         """The folds; None for leave-one-out in closed form."""
         folds = None if isinstance(self.cv, str) and self.cv == "loo" else splits(self.cv, count, groups)
         check_scoring(self.scoring, folds)
+        check_conservative(self, folds)
         return folds
 
     def _plan(self, features: Any, responses: Any, folds: list[Split] | None, frame: Frame) -> Plan:
@@ -290,6 +289,7 @@ class RidgeCV(RidgeShell):
             "grid": [*self._grid().tolist(), "fracs" if self.fracs is not None else "alphas"],
             "folds": "loo" if folds is None else fingerprint(*positions) if self.folder is not None else "",
             "alpha_per_target": self.alpha_per_target,
+            "conservative": self.conservative,
             "scoring": self.scoring,
             "tolerance": self.tolerance,
         }
