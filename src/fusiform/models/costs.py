@@ -205,9 +205,8 @@ def _batch_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
 
 def _product_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
     """Of basis predictions and their products with each other, and of the mixes where each target has its own."""
-    # predictions count twice: the rank is a guess, and what the last batch held is not always given back in time
     rows = rows_of(rank.filters)
-    one = 2 * job.width * rows * max(held_rows(job, form), default=0) + 12 * rows**2 + 2 * 8 * job.alphas * rank.filters
+    one = job.width * rows * max(held_rows(job, form), default=0) + 12 * rows**2 + 2 * 8 * job.alphas * rank.filters
     if job.search != "fractions":
         return batch * one
     return batch * (one + 2 * 8 * job.alphas * rank.filters) + 4 * 8 * BLOCK + 2 * 8 * GRID * _size(job, form)

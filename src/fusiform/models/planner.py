@@ -142,9 +142,9 @@ def expected_rank(alphas: NDArray[np.float64], tolerance: float) -> Rank:
 
 
 def _plan(job: Job, frame: Frame, rank: Rank, limit: int, form: Form) -> Plan:
-    preferred = 1 << (30 if frame.device.type == "cuda" else 23)  # a batch of predictions that stays near the processor
+    preferred = 1 << (30 if frame.device.type == "cuda" else 24)  # a batch of predictions that stays near the processor
     most = preferred // (job.width * (rank.filters + 2) * max(held_rows(job, form), default=job.samples))
-    batch = min(max(most, 256), 2048, job.targets)
+    batch = min(max(most, 32), 2048, job.targets)
     flops = flops_of(job, rank, form)
     plan = Plan(job, form, rank.filters, batch, flops, memory_of(job, rank, form, batch), limit, str(frame.device))
     while plan.peak > limit and plan.batch > 1:
