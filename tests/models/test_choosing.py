@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge as SlowRidge
+from sklearn.model_selection import KFold, ShuffleSplit
 
 from fusiform.errors import SettingsError
 from fusiform.models.choosing import at_places, places
-from fusiform.models.ridge import BandedRidgeCV
+from fusiform.models.ridge import BandedRidgeCV, RidgeCV
 
 
 def slow_place(scores, shrinkage):
@@ -56,3 +58,62 @@ def test_the_gradient_solver_has_no_use_for_it(rng):
     X, Y = {"a": rng.standard_normal((30, 4))}, rng.standard_normal((30, 2))
     with pytest.raises(SettingsError, match="conservative=False, or 'random'"):
         BandedRidgeCV([1.0], conservative=True, solver="gradient").fit(X, Y)
+
+
+def held_out(X, Y, alphas):
+    """Negated mean squared error, [F, V, A], in five folds."""
+    found = [
+        [-np.mean((Y[test] - SlowRidge(alpha).fit(X[train], Y[train]).predict(X[test])) ** 2, 0) for alpha in alphas]
+        for train, test in KFold(5).split(X)
+    ]
+    return np.moveaxis(np.array(found), 1, 2)
+
+
+@pytest.mark.parametrize("p", [10, 120])
+def test_plain_ridge_is_conservative(rng, p):
+    X, Y = rng.standard_normal((80, p)), rng.standard_normal((80, 9))
+    Y += X[:, :5] @ rng.standard_normal((5, 9))
+    alphas = rng.permutation(np.logspace(-1, 4, 11))
+    found = held_out(X, Y, alphas)
+    place = [slow_place(found[:, t], alphas) for t in range(9)]
+    model = RidgeCV(alphas, conservative=True, tolerance=1e-9).fit(X, Y)
+    plain = RidgeCV(alphas, tolerance=1e-9).fit(X, Y)
+    np.testing.assert_array_equal(model.best_alphas_, alphas[place])
+    assert (model.best_alphas_ >= plain.best_alphas_).all()
+    assert (model.best_alphas_ > plain.best_alphas_).any()
+    np.testing.assert_allclose(model.fold_scores_, found[:, np.arange(9), place], rtol=1e-6)
+    np.testing.assert_allclose(model.best_scores_, found.mean(0)[np.arange(9), place], rtol=1e-6)
+    np.testing.assert_allclose(model.cv_scores_, plain.cv_scores_)
+    for t in range(9):
+        slow = SlowRidge(alphas[place[t]]).fit(X, Y[:, t])
+        np.testing.assert_allclose(model.coef_[t], slow.coef_, atol=1e-9)
+
+
+def test_of_fractions_the_smallest_within_one_deviation_is_chosen(rng, tmp_path):
+    X, Y = rng.standard_normal((80, 10)), rng.standard_normal((80, 9))
+    Y += X[:, :5] @ rng.standard_normal((5, 9))
+    fracs = np.linspace(0.1, 1, 10)  # given as a list, which is kept when a model is saved
+    one_by_one = np.stack([RidgeCV(fracs=[frac]).fit(X, Y).fold_scores_ for frac in fracs], axis=2)  # [F, V, A]
+    place = [slow_place(one_by_one[:, t], -fracs) for t in range(9)]
+    model = RidgeCV(fracs=fracs.tolist(), conservative=True, folder=tmp_path / "fit").fit(X, Y)
+    for found in (model, RidgeCV.load(tmp_path / "fit")):
+        np.testing.assert_allclose(found.best_fracs_, fracs[place])
+    assert (model.best_fracs_ < RidgeCV(fracs=fracs).fit(X, Y).best_fracs_).any()
+
+
+@pytest.mark.parametrize("settings", [{"cv": "loo"}, {"cv": ShuffleSplit(1, random_state=0)}])
+def test_one_score_of_all_samples_has_no_spread(rng, settings):
+    X, Y = rng.standard_normal((30, 4)), rng.standard_normal((30, 2))
+    with pytest.raises(SettingsError, match="two folds or more"):
+        RidgeCV([1.0, 10.0], conservative=True, **settings).fit(X, Y)
+    with pytest.raises(SettingsError, match="chooses for each target"):
+        RidgeCV([1.0, 10.0], conservative=True, alpha_per_target=False).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["plain", "bands"])
+def test_a_fit_that_chooses_in_another_way_is_refused(rng, tmp_path, name):
+    X, Y = rng.standard_normal((40, 4)), rng.standard_normal((40, 2))
+    kind, X = (RidgeCV, X) if name == "plain" else (BandedRidgeCV, {"a": X})
+    kind([1.0, 100.0], folder=tmp_path / "fit").fit(X, Y)
+    with pytest.raises(SettingsError, match="differs in conservative"):
+        kind([1.0, 100.0], folder=tmp_path / "fit", conservative=True).fit(X, Y)
