@@ -147,8 +147,10 @@ def _scoring_flops(job: Job, rank: Rank, form: Form) -> float:
 
 
 def _descent_flops(job: Job) -> float:
+    """Of the gradient solver: conjugate gradients, and a Cholesky decomposition for each target's weights."""
     squares = sum((job.samples - held) ** 2 for held in job.held)
-    return 2.0 * (job.steps + (job.steps > 0)) * ITERATIONS * job.bands * squares * job.targets
+    steps = 2.0 * (job.steps + 1) * ITERATIONS * job.bands * squares
+    return (job.steps > 0) * job.targets * (steps + (job.weights != "none") * job.samples**3 / 3)
 
 
 def _design_bytes(job: Job, form: Form) -> int:

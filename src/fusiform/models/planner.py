@@ -79,13 +79,13 @@ class Plan:
 
     @property
     def read(self) -> int:
-        """Bytes of features and responses read."""
-        job = self.job
-        # twice: in the primal for means and for products, in the dual for both at once and again for weights
-        responses = job.targets * (
-            job.candidates + 2 if job.bands else 1
-        )  # for every candidate, the weights, the means
-        return job.samples * (2 * job.features + responses) * job.width
+        """Bytes of features and responses read, at most."""
+        job, responses = self.job, 1
+        features = 2  # in the primal for means and for products, in the dual for both at once and again for weights
+        if job.bands:  # responses for the scores of every candidate, at most as often for weights, then for means
+            responses = job.candidates * (1 + (job.weights != "none")) + (job.steps > 0) + 1
+            features += self.form == "dual"  # for each band's own matrix
+        return job.samples * (features * job.features + responses * job.targets) * job.width
 
     def __str__(self) -> str:
         job = self.job
