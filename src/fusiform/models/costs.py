@@ -253,6 +253,5 @@ def _descent_bytes(job: Job, batch: int, one: int) -> int:
     solving = 3 * 8 * max(job.samples**2, BLOCK)
     descent = sum(3 * train + held for train, held in folds) + (6 * job.bands + 10) * job.samples
     waiting = _waiting_bytes(job, "dual", batch) * (job.weights != "none")
-    return (
-        job.width * kernels + max(making + 8 * job.samples**2, solving) + batch * (one + job.width * descent) + waiting
-    )
+    each = one + job.width * descent + 8 * (job.bands + 6) * job.samples
+    return job.width * kernels + max(making + 8 * job.samples**2, solving) + batch * each + waiting

@@ -39,8 +39,8 @@ class Kernels:
 
 def conjugate_gradient(
     kernels: Tensor, logs: Tensor, right: Tensor, start: Tensor, steps: int, tolerance: float
-) -> Tensor:
-    """Solve (sum_b exp(d_b) K_b + 1) w = y for every target.
+) -> tuple[Tensor, Tensor]:
+    """Solve (sum_b exp(d_b) K_b + 1) w = y for every target: w [V, n], and whether it was reached [V].
 
     Args:
         kernels: [B, n, n].
@@ -63,7 +63,7 @@ def conjugate_gradient(
         solution, residual = solution + length * direction, residual - length * along
         before, size = size, residual.square().sum(1, keepdim=True)
         direction = residual + size / before.clamp(min=1e-30) * direction
-    return solution
+    return solution, (size <= limit)[:, 0]
 
 
 def held_out_error(
@@ -71,12 +71,12 @@ def held_out_error(
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Mean squared held-out error [V], its gradient [V, B], and the two solutions, to start from the next time."""
     gain = logs.exp().T[:, :, None]  # [B, V, 1]
-    weights = conjugate_gradient(fold.inside, logs, fold.train, start[0], steps, 1e-5)
+    weights, _ = conjugate_gradient(fold.inside, logs, fold.train, start[0], steps, 1e-5)
     by_band = gain * (weights @ fold.across.mT)  # [B, V, M]
     error = by_band.sum(0) - fold.test
     slope = 2 * error / error.shape[1]  # [V, M] gradient on the prediction
     right = (gain * (slope @ fold.across)).sum(0)  # [V, n] gradient on the weights
-    adjoint = conjugate_gradient(fold.inside, logs, right, start[1], steps, 1e-4)
+    adjoint, _ = conjugate_gradient(fold.inside, logs, right, start[1], steps, 1e-4)
     through = gain * (weights @ fold.inside)  # [B, V, n]
     gradient = (by_band * slope).sum(2) - (through * adjoint).sum(2)  # [B, V]
     return error.square().mean(1), gradient.T, (weights, adjoint)

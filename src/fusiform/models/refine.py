@@ -13,12 +13,13 @@ from fusiform.models.batches import TargetBatches
 from fusiform.models.carrying import Carrier
 from fusiform.models.design import Design, Targets, blocks, to_numpy
 from fusiform.models.folds import Split
-from fusiform.models.gradient import Kernels, descend, kernels_of, targets_of
+from fusiform.models.gradient import Kernels, conjugate_gradient, descend, kernels_of, targets_of
 from fusiform.models.heldout import Scoring
 
 __all__ = ["refine"]
 
 MOST_STEPS = 200  # of conjugate gradients, in one step of the descent
+CLOSE = 1e-9  # residual of the weights in the end, relative to the target
 
 
 def refine(
@@ -84,13 +85,17 @@ def _solved(grams: Tensor, gains: Tensor, rows: Tensor) -> Tensor:
     """Weights on the samples over alpha, [v, N]: (sum_b g_b / alpha K_b + 1)^-1 y, in float64.
 
     Where there are more samples than features most of a target lies where no feature reaches. Features take that out
-    of its weights again, but only to a rounding; so it is not left to float32.
+    of its weights again, but only to a rounding; so it is not left to float32. Where conjugate gradients would take
+    longer than a Cholesky decomposition, that is made.
     """
-    found = rows.double()  # all at once: small results between large matrices would keep the room of these
-    for part in blocks(len(rows), grams.shape[1] ** 2):
-        kernels = torch.tensordot(gains[part], grams, 1)
+    rows, steps = rows.double(), max(1, grams.shape[1] // (4 * len(grams)))
+    found, reached = conjugate_gradient(grams, gains.log(), rows, torch.zeros_like(rows), steps, CLOSE)
+    left = (~reached).nonzero()[:, 0]
+    for part in blocks(len(left), grams.shape[1] ** 2):
+        kernels = torch.tensordot(gains[left[part]], grams, 1)
         kernels.diagonal(dim1=1, dim2=2).add_(1)
-        found[part] = torch.cholesky_solve(found[part, :, None], torch.linalg.cholesky(kernels))[..., 0]
+        right = rows[left[part], :, None]
+        found[left[part]] = torch.cholesky_solve(right, torch.linalg.cholesky(kernels))[..., 0]
     return found
 
 
