@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fusiform.nets import reading
+from fusiform.nets import cellwise, reading
 from fusiform.nets.cells import Choice
-from fusiform.nets.layers import Standardise, octave_code, unit_box
+from fusiform.nets.layers import Linear, Standardise, octave_code, project, unit_box
 from fusiform.nets.selector import Selector, TokenShape, layer_entropy, linear_decay, scale_pull
 
 SHAPES = {
@@ -98,8 +98,7 @@ def fused(sparse):
 @pytest.mark.parametrize("name", SHAPES)
 def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, monkeypatch):
     """At first (not `moved`) all targets look at the middle: in odd grids a cell's centre, where slopes jump."""
-    monkeypatch.setattr(reading, "TILE", 16)  # ten tiles, the last of them smaller
-    monkeypatch.setattr(reading, "PRODUCTS", 1 << 12)  # a few at once
+    monkeypatch.setattr(cellwise, "BLOCK", 64)  # several, some of more than one cell
     monkeypatch.setattr(reading, "BLOCK", 1 << 13)
     for dtype, bar in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         net, batch = make(name, dtype=dtype, moved=moved), tokens(name, dtype=dtype)
@@ -115,7 +114,6 @@ def test_equals_the_plain_formula_in_values_and_gradients(name, moved, sparse, m
 
 
 def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
-    monkeypatch.setattr(reading, "TILE", 16)
     net, (local, global_) = make("pictures"), tokens("pictures")
     edge = torch.tensor([-1.0, -0.999, -0.875, 0.0, 0.125, 0.875, 1.0], dtype=torch.float64)
     place = torch.cartesian_prod(edge, edge)
@@ -124,65 +122,86 @@ def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
     torch.testing.assert_close(net(local, global_)[0], plain(net, local, global_), rtol=1e-10, atol=1e-10)
 
 
-def noted_tiles(monkeypatch):
-    """What is read tile by tile from now on."""
-    seen, touched = [], reading._touched
-    monkeypatch.setattr(reading, "_touched", lambda own, tiles, *rest: seen.extend(tiles) or touched(own, tiles, *rest))
-    return seen
+@pytest.mark.parametrize("name", ["pictures", "films", "sounds"])
+def test_corners_and_their_shares_are_those_of_the_matrix_of_all_cells(name):
+    cells, places = make(name).cells, torch.rand(200, make(name).cells.axes).double() * 2 - 1
+    layers = len(cells.counts)
+    whole = cells.weights(cells.factors(Choice(places, torch.ones(200, layers).double(), torch.zeros(200).double())))
+    of_layer = whole[:, :-layers].split(cells.counts, dim=1)
+    for size, numbers in cells.grids:
+        if size:
+            cell, share = cellwise.corners(places, size)
+            found = torch.zeros(200, math.prod(size) + 1, dtype=torch.float64)  # the last one is all beyond the grid
+            found.scatter_add_(1, cell.T.long() % found.shape[1], share.T)
+            assert cell.shape == (2 ** len(size), 200)
+            for number in numbers:
+                torch.testing.assert_close(found[:, :-1], of_layer[number])
 
 
-def test_a_tile_has_few_targets_and_leaves_untouched_cells_out(monkeypatch):
-    seen = noted_tiles(monkeypatch)
-    monkeypatch.setattr(reading, "TILE", 100)
-    net, batch = make("one layer", targets=(950,)), tokens("one layer")
+def test_every_pair_inside_is_in_the_block_of_its_cell_and_no_other(monkeypatch):
+    monkeypatch.setattr(cellwise, "BLOCK", 300)
+    cell = torch.randint(-1, 40, (4, 500), dtype=torch.int32)
+    cell[:, 100:300] = 7  # more than a block
+    found = cellwise.blocks(cell, 40)
+    assert [number for block in found for number in range(40)[block.cells]] == list(range(40))
+    for block in found:
+        of_pair = torch.arange(40)[block.cells].repeat_interleave(torch.tensor(block.counts))
+        assert torch.equal(cell.flatten()[block.pairs].long(), of_pair)
+        assert len(block.pairs) <= 300 or sum(count > 0 for count in block.counts) == 1
+    pairs = torch.cat([block.pairs for block in found])
+    assert sorted(pairs.tolist()) == (cell.flatten() >= 0).nonzero()[:, 0].tolist()
+    assert len(found) < 12  # cells share blocks
+
+
+def test_no_more_is_multiplied_than_is_read(monkeypatch):
+    seen, multiply = [], cellwise._multiply
+
+    def noted(left, right, out):
+        seen.extend((tuple(one.shape), tuple(other.shape)) for one, other in zip(left, right, strict=True))
+        multiply(left, right, out)
+
+    monkeypatch.setattr(cellwise, "_multiply", noted)
+    net, batch = make("one layer", targets=(900,)), tokens("one layer")
     net(*batch)
-    assert sorted(torch.cat([tiles.targets[tiles.once] for tiles in seen]).tolist()) == list(range(950))
-    assert min(row.sum() for tiles in seen for row in tiles.once[:-1]) >= 100 // 3
-    assert max(tiles.targets.shape[1] for tiles in seen) <= 100
-    assert max(tiles.columns.shape[1] for tiles in seen) <= 40  # of 65
-    [(targets, once, columns)] = make("one layer", moved=False).cells.tiles(torch.zeros(9, 2).double(), 9, 1)
-    assert targets.tolist() == [list(range(9))]
-    assert once.all()
-    assert columns.tolist() == [[27, 28, 35, 36, 64]]
-
-
-def test_tiles_are_read_together_as_far_as_their_products_may_go(monkeypatch):
-    seen, most = noted_tiles(monkeypatch), 4 * 10 * 30 * 2
-    monkeypatch.setattr(reading, "TILE", 10)
-    monkeypatch.setattr(reading, "PRODUCTS", most)
-    make("one layer", targets=(500,))(*tokens("one layer"))
-    sizes = [(len(tiles.targets), 4 * tiles.targets.numel() * tiles.columns.shape[1]) for tiles in seen]
-    assert max(size for count, size in sizes if count > 1) <= most
-    assert max(count for count, _ in sizes) > 1
-    assert len(sizes) > 3
-
-
-def test_a_token_that_fills_a_tile_has_no_share():
-    cells = make("pictures").cells
-    corner, spread = torch.full((8, 2), -0.999), torch.rand(8, 2) * 1.6 - 0.8
-    places = torch.cat([corner, spread]).double()  # one tile touches few tokens, the other many
-    choice = Choice(places, torch.rand(16, 4).double().softmax(1), torch.rand(16).double())
-    factors = cells.factors(choice)
-    found, filled = torch.zeros(16, cells.pick.shape[1], dtype=torch.float64), 0
-    for targets, _, columns in cells.tiles(places, 8, 1 << 20):
-        share = cells.weights(factors[targets], columns)
-        found[targets[..., None], columns[:, None]] += share  # a token in a tile twice would be found once
-        filled += sum(len(set(tokens)) < len(tokens) - 1 for tokens in columns.tolist())
-        torch.testing.assert_close(share.sum(2), cells.weights(factors)[targets].sum(2))
-    torch.testing.assert_close(found, cells.weights(factors))
-    assert filled
+    inside = (cellwise.corners(net.choose().place, (8, 8))[0] >= 0).sum()
+    assert len(seen) == 64
+    assert sum(left[0] for left, _ in seen) == inside
+    assert {right for _, right in seen} == {(6, 4)}  # width, batch
 
 
 def test_a_prediction_keeps_nothing_for_a_backward_pass(monkeypatch):
-    seen, touched = [], reading._touched
-    monkeypatch.setattr(
-        reading, "_touched", lambda own, tiles, keep, *rest: seen.append(keep) or touched(own, tiles, keep, *rest)
-    )
+    seen, read = [], cellwise._read
+    monkeypatch.setattr(cellwise, "_read", lambda blocks, keep, *rest: seen.append(keep) or read(blocks, keep, *rest))
     net, batch = make("one layer"), tokens("one layer")
     expected = net(*batch)[0]
     with torch.no_grad():
         torch.testing.assert_close(net(*batch)[0], expected)
     assert seen == [True, False]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", [0, 1, 3, 4000])
+def test_linear_is_the_linear_of_torch(rows, threads):
+    """One thread convolves by other code than several; the rows are a view whose memory is not in their order."""
+    torch.manual_seed(0)
+    ours, x = Linear(20, 7), torch.randn(20, rows).T.requires_grad_()
+    theirs = torch.nn.Linear(20, 7)
+    theirs.load_state_dict(ours.state_dict())
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    pairs = [(layer(x), [x, *layer.parameters()]) for layer in (ours, theirs)]
+    aim = torch.randn(rows, 7)
+    fast, slow = ([y, *torch.autograd.grad(((y - aim) ** 2).sum(), leaves)] for y, leaves in pairs)
+    torch.set_num_threads(before)
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_channels_of_places_are_projected():
+    x, weight, bias = torch.randn(3, 5, 11), torch.randn(4, 5), torch.randn(4)
+    expected = torch.einsum("dc,bcs->bds", weight, x)
+    torch.testing.assert_close(project(x, weight), expected)
+    torch.testing.assert_close(project(x, weight, bias), expected + bias[:, None])
 
 
 @pytest.mark.parametrize(("batch", "widest"), [(4, 3 * 65), (80, 80 * 6)])
@@ -197,8 +216,7 @@ def test_no_more_than_a_block_exists_at_once_where_all_cells_are_read(batch, wid
     assert max(seen) == 100
 
 
-def test_half_precision_is_near(monkeypatch):
-    monkeypatch.setattr(reading, "TILE", 16)
+def test_half_precision_is_near():
     net, batch = make("pictures", dtype=torch.float32), tokens("pictures", dtype=torch.float32)
     slow, slow_gradients = with_gradients(net, plain, *batch)
     largest = max(gradient.norm() for gradient in slow_gradients)  # some are nothing but rounding

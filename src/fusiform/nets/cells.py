@@ -3,6 +3,7 @@
 Letters: N targets, L layers, K tokens, A axes of the grids, F factors.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-__all__ = ["Cells", "Choice", "Tiles"]
+__all__ = ["Cells", "Choice", "Grid"]
 
 
 class Choice(NamedTuple):
@@ -27,18 +28,16 @@ class Choice(NamedTuple):
     scale: Tensor
 
 
-class Tiles(NamedTuple):
-    """Targets that look at neighbouring places, and the tokens that they read.
+class Grid(NamedTuple):
+    """Layers whose local tokens lie on grids of one size.
 
     Args:
-        targets: [T, n] positions; where a tile has fewer than the others its last one is repeated.
-        once: [T, n] false where one is repeated.
-        columns: [T, k] tokens, among them all that any target of the tile touches, and no other with a share.
+        size: of the grid along the axes of a place; () where tokens have no place.
+        layers: their numbers.
     """
 
-    targets: Tensor
-    once: Tensor
-    columns: Tensor
+    size: tuple[int, ...]
+    layers: list[int]
 
 
 class Cells(nn.Module):
@@ -61,6 +60,8 @@ class Cells(nn.Module):
     def __init__(self, grids: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
         self.axes = max(len(grid) for grid in grids)
+        self.counts = [math.prod(grid) for grid in grids]  # of every layer's cells
+        self.grids = _grids(grids)
         layer, index, size = [], [], []
         for number, grid in enumerate(grids):
             places = torch.cartesian_prod(*map(torch.arange, grid)).view(-1, len(grid)).flip(1) if grid else _NOWHERE
@@ -99,83 +100,20 @@ class Cells(nn.Module):
         spans = _share(choice.place @ self.axis, *self.span)
         return torch.cat([choice.layer * (1 - scale), choice.layer * scale, torch.ones_like(scale), spans], dim=1)
 
-    def weights(self, factors: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Share of each token in what a target reads, [N, F] -> [N, K]; of tiles [T, n, F] -> [T, n, k] of columns."""
-        pick = self.pick if columns is None else self.pick[:, columns]
-        first, *others = (factors @ pick.mT).unbind()
+    def weights(self, factors: Tensor) -> Tensor:
+        """Share of each token in what a target reads, [N, F] -> [N, K]."""
+        first, *others = (factors @ self.pick.mT).unbind()
         for other in others:
             first = first * other
         return first
 
-    def _path(self, place: Tensor) -> Tensor:
-        """Numbers of the cells of the finest grid in which targets look, along a path that winds through them, [N]."""
-        path = torch.zeros(len(place), dtype=torch.long, device=place.device)
-        for axis in reversed(range(self.axes)):
-            size = int(self.size[:, axis].max())
-            cell = (_position(place[:, axis], size).floor().long() + 1).clamp(0, size)
-            path = path * (size + 1) + torch.where(path % 2 == 1, size - cell, cell)
-        return path
 
-    def tiles(self, place: Tensor, rows: int, most: int) -> list[Tiles]:
-        """Tiles of neighbours, in groups of tiles that have about as many targets and touch about as many tokens.
-
-        Args:
-            place: [N, A].
-            rows: targets of a tile, at most.
-            most: targets x tokens of a group, unless a single tile has more.
-        """
-        path, order = self._path(place).sort(stable=True)
-        _, counts = torch.unique_consecutive(path, return_counts=True)
-        sizes = torch.tensor(_cut(counts.tolist(), rows), device=place.device)[:, None]  # [T, 1]
-        within = torch.arange(int(sizes.max()), device=place.device)
-        targets = order[sizes.cumsum(0) - sizes + within.minimum(sizes - 1)]
-        once, touched = within < sizes, self._touched(place[targets])
-        found = []
-        for group in _together(sizes[:, 0].tolist(), touched.sum(1).tolist(), most):
-            widest = int(sizes[group].max())
-            found.append(Tiles(targets[group, :widest], once[group, :widest], _columns(touched[group])))
-        return found
-
-    def _touched(self, place: Tensor) -> Tensor:
-        """Which tokens any target of a tile touches, [T, n, A] -> [T, K]."""
-        index, size = self.span
-        low, high = (_position(edge @ self.axis, size).floor() for edge in (place.amin(1), place.amax(1)))
-        spans = (low <= index) & (index <= high + 1)  # [T, S]
-        others = spans.new_ones(len(spans), self.pick.shape[2] - len(index))
-        return self.weights(torch.cat([others, spans], dim=1).to(place.dtype)) > 0
-
-
-def _cut(counts: Sequence[int], rows: int) -> list[int]:
-    """Sizes of the tiles of cells with so many targets: they end where cells end, as long as they are of fair size."""
-    sizes, waiting = list[int](), 0
-    for number, count in enumerate(counts, 1):
-        waiting += count
-        if waiting >= rows // FAIR or number == len(counts):
-            parts = -(-waiting // rows)
-            sizes += [waiting // parts + (part < waiting % parts) for part in range(parts)]
-            waiting = 0
-    return sizes
-
-
-def _together(sizes: Sequence[int], tokens: Sequence[int], most: int) -> list[list[int]]:
-    """Tiles of about as many targets and tokens as each other, as long as the largest would fit so many times."""
-    groups, widest = list[list[int]](), 0
-    for tile in sorted(range(len(sizes)), key=lambda tile: (tokens[tile], sizes[tile])):
-        widest = max(widest, sizes[tile])
-        if not groups or (len(groups[-1]) + 1) * widest * tokens[tile] > most:
-            groups.append([])
-            widest = sizes[tile]
-        groups[-1].append(tile)
-    return groups
-
-
-def _columns(touched: Tensor) -> Tensor:
-    """The touched tokens of every tile, [T, K] -> [T, k]; where a tile has fewer, one without a share fills its row."""
-    filler = touched.byte().argmin(1, keepdim=True)
-    columns = filler.repeat(1, int(touched.sum(1).max()))
-    tile, token = touched.nonzero(as_tuple=True)
-    columns[tile, (touched.cumsum(1) - 1)[tile, token]] = token
-    return columns
+def _grids(grids: Sequence[tuple[int, ...]]) -> list[Grid]:
+    """The grids that differ in size, with all layers on each."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for number, grid in enumerate(grids):
+        found.setdefault(grid[::-1], []).append(number)
+    return [Grid(*one) for one in found.items()]
 
 
 def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
@@ -183,16 +121,10 @@ def _share(place: Tensor, index: Tensor, size: Tensor) -> Tensor:
 
     At a cell's centre, where the slope jumps, it is that to the right, as in torch's `grid_sample`.
     """
-    position = _position(place, size)
+    position = ((place + 1) * size - 1) / 2  # in cells, 0 at the first one's centre
     below = position.detach().floor()
     rest = position - below
     return torch.where(index == below, 1 - rest, torch.where(index == below + 1, rest, 0.0))
 
 
-def _position(place: Tensor, size: Tensor | int) -> Tensor:
-    """In cells, 0 at the first one's centre, for edges at -1 and 1."""
-    return ((place + 1) * size - 1) / 2
-
-
-FAIR = 3  # a tile has at least a third of the targets that it may have, and is then cut where a cell ends
 _NOWHERE = torch.zeros(1, 0)  # the place of a vector

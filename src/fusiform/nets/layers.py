@@ -2,8 +2,36 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["Standardise", "mlp", "octave_code", "unit_box"]
+__all__ = ["Linear", "Standardise", "linear", "mlp", "octave_code", "project", "unit_box"]
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` for very many rows; see `project`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C] -> [N, D]."""
+        return linear(input, self.weight, self.bias)
+
+
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """torch's `linear` for very many rows, [N, C] -> [N, D]; see `project`."""
+    if rows.device.type != "cpu":
+        return functional.linear(rows, weight, bias)
+    return project(rows.contiguous()[None].mT, weight, bias).mT.squeeze(0)
+
+
+def project(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The channels of very many places brought to others, [B, C, S] -> [B, D, S]; on a CPU as a convolution.
+
+    That is the same product. But torch makes products in float32 by MKL and convolutions by oneDNN, and MKL makes less
+    of a processor that it does not know: of 5,000 places and 128 channels, two cores of an AMD EPYC 9005 make 170
+    GFLOP/s by the one and 380 by the other.
+    """
+    if x.device.type != "cpu" or not x.numel():
+        return weight @ x if bias is None else weight @ x + bias[:, None]
+    return functional.conv2d(x[:, :, None], weight[:, :, None, None], bias).squeeze(2)
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -11,7 +39,7 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     last = nn.Linear(hidden, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), last)
+    return nn.Sequential(Linear(inputs, hidden), nn.GELU(), Linear(hidden, hidden), nn.GELU(), last)
 
 
 def unit_box(points: Tensor) -> Tensor:

@@ -9,12 +9,10 @@ With a[n, k] the share of token k in what target n reads, where k counts the cel
 
     y[b, n] = mean_d w[n, d] sum_k a[n, k] t[k, b, d] = sum_k a[n, k] mean_d w[n, d] t[k, b, d].
 
-Interpolation is linear between cell centres and a target touches few cells, hence targets are put in the order of their
-places and cut into tiles; a tile takes part with the cells that it touches and no others. They are few where there are
-many targets, so that the second form is made: products of weights with tokens, [n, k B], which are also all that the
-backward pass needs. A GPU would have to wait to know which cells are touched; it takes all of them, in the first form.
+Interpolation is linear between cell centres and a target touches few cells. A CPU makes the second form of those alone
+(`cellwise`). A GPU would have to wait to know which they are; it takes all of them, in the first form.
 
-Letters: B batch, N targets, K tokens, D width; T tiles of n targets and k tokens.
+Letters: B batch, N targets, K tokens, D width.
 """
 
 from collections.abc import Sequence
@@ -24,13 +22,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fusiform.nets.cells import Cells, Choice, Tiles
+from fusiform.nets.cells import Cells, Choice
+from fusiform.nets.cellwise import read_by_cell
 
 __all__ = ["read"]
 
-TILE = 128  # targets of a tile that knows its cells, at most: more need more at once, and touch no fewer cells
-PRODUCTS = 1 << 18  # of weights with tokens that tiles make together: enough for all cores, and near enough to them
-BLOCK = 1 << 26  # numbers that exist at once, of v or of the shares' factors, where a tile takes all cells
+BLOCK = 1 << 26  # numbers that exist at once, of v or of the shares' factors, where all cells are read
 
 
 def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse: bool | None = None) -> Tensor:
@@ -41,7 +38,7 @@ def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse
         choice: of N targets.
         weight: [N, D] mixture of channels of each target; its type is that of the result.
         cells: of the tokens.
-        sparse: leave out the cells that a tile does not touch. It saves most of the work and needs to look at the
+        sparse: leave out the cells that a target does not touch. It saves most of the work and needs to look at the
             places, for which a GPU would have to wait: default on the CPU only.
 
     Returns:
@@ -49,55 +46,13 @@ def read(tokens: Tensor, choice: Choice, weight: Tensor, cells: Cells, *, sparse
     """
     sparse = not tokens.is_cuda if sparse is None else sparse
     with torch.autocast(tokens.device.type, enabled=False):  # the types of products are chosen here
+        if sparse:
+            return read_by_cell(tokens, choice, weight, cells).T
         factors = cells.factors(choice)
-        if not sparse:
-            widest = max(tokens[0].numel(), cells.pick[..., 0].numel())  # of v and the shares' factors, [1 + A, K]
-            rows = max(1, BLOCK // widest)
-            every = [slice(start, start + rows) for start in range(0, len(weight), rows)]
-            return _whole(cells, every, tokens, factors, weight).T
-        tiles = cells.tiles(choice.place.detach(), TILE, PRODUCTS // tokens.shape[1])
-        return _touched(cells, tiles, torch.is_grad_enabled(), tokens, factors, weight).T
-
-
-class _Touched(torch.autograd.Function):
-    """Tiles of targets, each with the tokens that it touches."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, cells: Cells, tiles: list[Tiles], keep: bool, tokens: Tensor, factors: Tensor, weight: Tensor
-    ) -> Tensor:
-        ctx.tiles, ctx.shares = tiles, []
-        found, weighed = weight.new_empty(len(weight) + 1, tokens.shape[1]), []
-        for targets, once, columns in tiles:
-            near, mixture = _near(tokens, columns), _taken(weight, targets)
-            made = torch.bmm(mixture.to(near.dtype), near.mT).to(weight.dtype)  # [T, n, k B]
-            leaf = _taken(factors, targets).requires_grad_(keep)
-            with torch.set_grad_enabled(keep):  # a derivative of their own, for the backward pass
-                share = cells.weights(leaf, columns)  # [T, n, k]
-            y = torch.bmm(share.detach().flatten(0, 1)[:, None], _by_token(made, columns))
-            _put(found, targets, once, y.view(*targets.shape, -1))
-            if keep:  # a prediction has no backward pass
-                weighed.append(made)
-                ctx.shares.append((leaf, share))
-        ctx.save_for_backward(tokens, factors, weight, *weighed)
-        return found[:-1] / weight.shape[1]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        tokens, factors, weight, *weighed = ctx.saved_tensors
-        grad = (grad / weight.shape[1]).contiguous()
-        of_tokens = torch.zeros_like(tokens, dtype=grad.dtype)  # many tiles add to it: not in half precision
-        of_factors, of_weight = (one.new_empty(len(one) + 1, one.shape[1]) for one in (factors, weight))
-        for (targets, once, columns), (leaf, share), made in zip(ctx.tiles, ctx.shares, weighed, strict=True):
-            near, mixture, own = _near(tokens, columns), _taken(weight, targets), _taken(grad, targets)
-            of_share = torch.bmm(_by_token(made, columns), own.flatten(0, 1)[:, :, None]).view_as(share)
-            _put(of_factors, targets, once, *torch.autograd.grad(share, leaf, of_share, retain_graph=True))
-            of_made = (share.detach()[..., None] * own[:, :, None]).flatten(2).to(near.dtype)  # [T, n, k B]
-            _put(of_weight, targets, once, torch.bmm(of_made, near))
-            of_near = torch.bmm(of_made.mT, mixture.mul_(once[..., None]).to(near.dtype)).view(-1, *tokens.shape[1:])
-            of_tokens.index_add_(0, columns.flatten(), of_near.to(grad.dtype))
-        return None, None, None, of_tokens.to(tokens.dtype), of_factors[:-1], of_weight[:-1]
+        widest = max(tokens[0].numel(), cells.pick[..., 0].numel())  # of v and the shares' factors, [1 + A, K]
+        rows = max(1, BLOCK // widest)
+        every = [slice(start, start + rows) for start in range(0, len(weight), rows)]
+        return _whole(cells, every, tokens, factors, weight).T
 
 
 class _Whole(torch.autograd.Function):
@@ -126,27 +81,6 @@ class _Whole(torch.autograd.Function):
         return None, None, whole.to(tokens.dtype), *found
 
 
-def _near(tokens: Tensor, columns: Tensor) -> Tensor:
-    """The tokens of every tile, [K, B, D] and [T, k] -> [T, k B, D]."""
-    return _taken(tokens, columns).flatten(1, 2)
-
-
-def _by_token(made: Tensor, columns: Tensor) -> Tensor:
-    """[T, n, k B] -> [T n, k, B]."""
-    return made.view(made.shape[0] * made.shape[1], columns.shape[1], -1)
-
-
-def _taken(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]` of some rows, [T, n]; `index_select` copies whole rows, which indexing does not."""
-    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
-
-
-def _put(values: Tensor, rows: Tensor, once: Tensor, part: Tensor) -> None:
-    """`values[rows] = part`, in place and in the type of `values`; what is repeated goes to the last row, for none."""
-    places = torch.where(once, rows, len(values) - 1)
-    values.index_copy_(0, places.flatten(), part.flatten(0, 1).to(values.dtype))
-
-
 def _tile(cells: Cells, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tensor:
     """[n, B] of some targets, from all tokens."""
     _, batch, width = tokens.shape
@@ -157,11 +91,6 @@ def _tile(cells: Cells, tokens: Tensor, factors: Tensor, weight: Tensor) -> Tens
 
 def _rows(targets: Sequence[Tensor], rows: slice) -> list[Tensor]:
     return [one[rows] for one in targets]
-
-
-def _touched(cells: Cells, tiles: list[Tiles], keep: bool, *tensors: Tensor) -> Tensor:
-    found: Tensor = _Touched.apply(cells, tiles, keep, *tensors)  # type: ignore[no-untyped-call]
-    return found
 
 
 def _whole(cells: Cells, tiles: list[slice], *tensors: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fusiform.nets.cells import Cells, Choice
-from fusiform.nets.layers import Standardise, mlp, octave_code, unit_box
+from fusiform.nets.layers import Standardise, mlp, octave_code, project, unit_box
 from fusiform.nets.reading import read
 
 __all__ = ["Selector", "TokenShape", "layer_entropy", "linear_decay", "scale_pull"]
@@ -168,15 +168,11 @@ class _Bottleneck(nn.Module):
         return _bring(cells, self.local_units, self.local), self.global_(self.global_units(global_))[None]
 
 
-def _bring(x: Tensor, units: Standardise, linear: nn.Linear) -> Tensor:
-    """[B, C, S] -> [S, B, D]: `linear(units(x))`, with the scale on the weights, which are fewer than the numbers.
-
-    Tokens are copied with their channels first, in whole runs of places: it is the product that turns them.
-    """
-    weight = linear.weight / units.scale
-    rows = x.transpose(0, 1).to(weight.dtype, copy=True, memory_format=torch.contiguous_format)  # [C, B, S]
-    flat = rows.sub_(units.mean[:, None, None]).flatten(1)
-    return (flat.T @ weight.T).view(*rows.shape[1:], -1).transpose(0, 1)
+def _bring(x: Tensor, units: Standardise, projection: nn.Linear) -> Tensor:
+    """[B, C, S] -> [S, B, D]: `projection(units(x))`, with the scale on the weights, which are fewer than tokens."""
+    weight = projection.weight / units.scale
+    centred = (x - units.mean[:, None]).to(weight.dtype)
+    return project(centred, weight).permute(2, 0, 1).contiguous()
 
 
 def _projection(channels: int, width: int) -> nn.Linear:
