@@ -119,3 +119,17 @@ def test_fits_take_all_digits_and_put_the_setting_back(rng, monkeypatch, solver,
         torch.set_float32_matmul_precision("highest")
     called = {name for _, name in (places if solver == "gradient" else places[:5])}
     assert seen == {(name, "highest") for name in called}
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_weights_on_samples_solve_their_system_however_steep(rng, monkeypatch, decomposed):
+    made, make = [], torch.linalg.cholesky
+    monkeypatch.setattr(torch.linalg, "cholesky", lambda kernels: made.append(len(kernels)) or make(kernels))
+    X = [rng.standard_normal((400, p)) / 20 for p in (6, 200)]
+    grams, rows = np.stack([part @ part.T for part in X]), rng.standard_normal((3, 400))
+    gains = np.array([[1.0, 0.5], [0.0, 2.0], [1e9 if decomposed else 3.0, 1e-3]])
+    found = refine._solved(*map(torch.tensor, (grams, gains, rows)))
+    for one, gain, row in zip(found.numpy(), gains, rows, strict=True):
+        system = np.tensordot(gain, grams, 1) + np.eye(400)
+        np.testing.assert_allclose(one, np.linalg.solve(system, row), atol=1e-15 * np.linalg.cond(system) + 1e-7)
+    assert sum(made) == decomposed  # of one target only
