@@ -127,7 +127,7 @@ def test_weights_on_samples_solve_their_system_however_steep(rng, monkeypatch, d
     monkeypatch.setattr(torch.linalg, "cholesky", lambda kernels: made.append(len(kernels)) or make(kernels))
     X = [rng.standard_normal((400, p)) / 20 for p in (6, 200)]
     grams, rows = np.stack([part @ part.T for part in X]), rng.standard_normal((3, 400))
-    gains = np.array([[1.0, 0.5], [0.0, 2.0], [1e9 if decomposed else 3.0, 1e-3]])
+    gains = np.array([[1.0, 0.5], [0.0, 2.0], [3.0, 1e9 if decomposed else 1e-3]])
     found = refine._solved(*map(torch.tensor, (grams, gains, rows)))
     for one, gain, row in zip(found.numpy(), gains, rows, strict=True):
         system = np.tensordot(gain, grams, 1) + np.eye(400)
