@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fusiform.errors import DataError
+from fusiform.models.precision import product
 
 __all__ = [
     "BLOCK",
@@ -118,7 +119,7 @@ class Design:
 
     def total(self, targets: "Targets") -> Tensor:
         """Covariates of all samples, [V, Q]."""
-        return targets.rows if self.dual else targets.rows @ self.rows
+        return targets.rows if self.dual else product(targets.rows, self.rows.T)
 
     def on_features(self, weights: Tensor) -> Tensor:
         """Weights [V, Q] as weights on the features of the source, [V, P]."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fusiform.models.design import Design, Targets, blocks
+from fusiform.models.precision import product
 from fusiform.models.spectra import FilterBasis
 
 __all__ = ["Fold", "Scoring", "Search", "accuracy", "correlation", "exact_product", "fold_scores", "scores"]
@@ -110,7 +111,7 @@ class Fold:
 
     def left_out(self, targets: Targets) -> Tensor | None:
         """Covariates [V, P] of the samples that are not trained on."""
-        return None if self.left_rows is None else targets.rows[:, self.left] @ self.left_rows
+        return None if self.left_rows is None else product(targets.rows[:, self.left], self.left_rows.T)
 
     def curves(
         self, design: Design, targets: Targets, total: Tensor, left_out: Tensor | None, scoring: Scoring
@@ -130,9 +131,9 @@ class Fold:
         true = torch.addr(targets.rows[:, self.test], mean, root, alpha=-1)  # [V, M]
         rank, held = self.basis.rank, sum(map(len, self.operators)) // self.basis.rank
         buffer = design.scratch.take(covariates, len(covariates), rows_of(rank), held)
-        covariates = covariates if self.rotation is None else covariates @ self.rotation
+        covariates = covariates if self.rotation is None else product(covariates, self.rotation.T)
         for (filters, part), operator in zip(self.basis.pieces, self.operators, strict=True):
-            torch.mm(covariates[:, part], operator.T, out=buffer[:, filters].view(len(buffer), -1))
+            buffer[:, filters] = product(covariates[:, part], operator).view(len(buffer), -1, held)
         buffer[:, rank] = true if self.turn is None else true @ self.turn
         buffer[:, rank + 1] = root if self.turn is None else root @ self.turn
         buffer[:, rank + 2 :] = 0.0

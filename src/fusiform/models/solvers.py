@@ -16,6 +16,7 @@ from fusiform.models.decompose import Training, decompose, level, training_share
 from fusiform.models.design import BLOCK, Design, blocks, to_numpy
 from fusiform.models.folds import Split
 from fusiform.models.heldout import Fold
+from fusiform.models.precision import product
 from fusiform.models.spectra import FilterBasis, filter_basis, pieced_basis
 
 __all__ = ["fold_of", "make_fold", "make_folds", "onto_features", "ridge_weights", "rotates", "scaled"]
@@ -109,7 +110,7 @@ def ridge_weights(covariates: Tensor, values: Tensor, vectors: Tensor, alphas: T
     vectors = vectors.to(covariates)
     total = values.to(covariates) + alphas[:, None].to(covariates)
     filters = total.masked_fill_(total <= least, torch.inf).reciprocal_()
-    return (covariates @ vectors).mul_(filters) @ vectors.T
+    return product(product(covariates, vectors.T).mul_(filters), vectors)
 
 
 def onto_features(design: Design, weights: Tensor, found: NDArray[Any]) -> None:
