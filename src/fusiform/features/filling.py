@@ -143,7 +143,7 @@ class Job:
         return set(entry.damaged(sorted({*numbers, *also}))) if self.verify else set()
 
     def _missing(self, entry: Entry, numbers: range, damaged: Collection[int]) -> list[int]:
-        entry.sweep(numbers)
+        entry.sweep(numbers, within=self.verify)  # repairs are made within
         there = set(entry.present(numbers, whole=not self.forward.loader.skip)).difference(damaged)
         return [number for number in numbers if number not in there]
 

@@ -208,7 +208,9 @@ def _batch_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
 def _product_bytes(job: Job, rank: Rank, form: Form, batch: int) -> int:
     """Of basis predictions and their products with each other, and of the mixes where each target has its own."""
     rows = rows_of(rank.filters)
-    one = job.width * rows * max(held_rows(job, form), default=0) + 12 * rows**2 + 2 * 8 * job.alphas * rank.filters
+    predictions = job.width * rows * max(held_rows(job, form), default=0)
+    predictions *= 1 + (job.search == "fractions")  # which are mixed for each target
+    one = predictions + 12 * rows**2 + 2 * 8 * job.alphas * rank.filters
     if job.search != "fractions":
         return batch * one
     return batch * (one + 2 * 8 * job.alphas * rank.filters) + 4 * 8 * BLOCK + 2 * 8 * GRID * _size(job, form)

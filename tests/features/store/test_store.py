@@ -400,6 +400,19 @@ class TestWorkers:
         chunks[9].parents[5].joinpath("zarr.json").write_text("{")
         assert run_worker(how, tmp_path) == contents(undisturbed)
 
+    def test_what_a_killed_repair_left_within_a_whole_block_goes_with_the_next(
+        self, tmp_path: Path, undisturbed: Path
+    ) -> None:
+        shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+        chunk = next(path for path in sorted(tmp_path.rglob("*")) if path.is_file() and "/c/" in path.as_posix())
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        for file in (chunk, chunk.parents[4] / "zarr.json"):
+            scratch = file.with_name(f".{file.name}.{gone.pid}.half")
+            scratch.mkdir()
+            (scratch / file.name).write_text("half")
+        assert run_worker("repair", tmp_path) == contents(undisturbed)
+
 
 class TestDamage:
     @pytest.fixture

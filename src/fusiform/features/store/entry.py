@@ -118,9 +118,12 @@ class Entry:
                 "the folder can be written to and the disk has room, then run extract again to go on"
             ) from reason
 
-    def sweep(self, numbers: Iterable[int]) -> None:
-        """Remove what interrupted workers of the same share left beside the places of these blocks."""
-        self.place.sweep(_BLOCKS, [_name(number).rpartition("/")[2] for number in numbers])
+    def sweep(self, numbers: Iterable[int], *, within: bool = False) -> None:
+        """Remove what interrupted workers of the same share left beside the places of these blocks; or also within."""
+        names = [_name(number) for number in numbers]
+        self.place.sweep(_BLOCKS, [name.rpartition("/")[2] for name in names])
+        for name in names if within else ():
+            self.place.sweep_within(name)
 
     def features(self, numbers: Iterable[int]) -> Features:
         """The rows of these blocks, read when asked for.

@@ -70,6 +70,9 @@ class Place(ABC):
     def sweep(self, folder: str, names: Collection[str]) -> None:  # noqa: B027  # an address without scratch has none
         """Remove what interrupted commits of folders of these names, all in one folder, left beside them."""
 
+    def sweep_within(self, folder: str) -> None:  # noqa: B027  # as above
+        """Remove what interrupted replacements of files left anywhere in a folder."""
+
 
 class Folder(Place):
     """A folder on a disk.
@@ -136,6 +139,11 @@ class Folder(Place):
         hidden = (name for name in _listed(self.path / folder) if name.startswith("."))
         for name in {name[1:].partition(".")[0] for name in hidden}.intersection(names):
             sweep(self.path / folder / name)
+
+    def sweep_within(self, folder: str) -> None:
+        """See `Place.sweep_within`."""
+        for scratch in sorted((self.path / folder).rglob(".*")):
+            sweep(scratch.parent / scratch.name[1:].rsplit(".", 2)[0])
 
     def _replace(self, folder: str, files: Iterable[tuple[str, Parts]]) -> None:
         root, written = self.path / folder, set[str]()
