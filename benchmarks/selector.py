@@ -7,10 +7,11 @@
 
 A step is forward, backward and optimiser on random tokens, with targets that look all over the picture (at first all
 look at its middle, where ours is faster). Every contender runs in a process of its own, so that peak memory is its own;
-the contenders take turns `--repeats` times and medians are given. The plain formula samples every layer's grid at every
-target's place, and mixes; its modules, parameters and optimiser are ours. The dense floor is three products of
-[vertices, tokens] with [tokens, batch x width], one forwards and two backwards, and nothing else; the touched floor is
-the same with the tokens that a vertex touches: four cells and a global token per layer.
+the contenders take turns `--repeats` times, for at least a second of steps each, and medians are given. The plain
+formula samples every layer's grid at every target's place, and mixes; its networks on coordinates, its parameters, its
+fused AdamW and what it keeps of freed memory are ours. The dense floor is three products of [vertices, tokens] with
+[tokens, batch x width], one forwards and two backwards, and nothing else; the touched floor is the same with the tokens
+that a vertex touches: four cells and a global token per layer.
 """
 
 import argparse

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fusiform.nets import cellwise, reading
+from fusiform.nets import cellwise, layers, reading
 from fusiform.nets.cells import Choice
-from fusiform.nets.layers import Linear, Standardise, octave_code, project, unit_box
+from fusiform.nets.layers import Linear, Standardise, octave_code, unit_box
 from fusiform.nets.selector import Selector, TokenShape, layer_entropy, linear_decay, scale_pull
 
 SHAPES = {
@@ -125,9 +125,8 @@ def test_places_at_and_beyond_the_outermost_cells(monkeypatch):
 @pytest.mark.parametrize("name", ["pictures", "films", "sounds"])
 def test_corners_and_their_shares_are_those_of_the_matrix_of_all_cells(name):
     cells, places = make(name).cells, torch.rand(200, make(name).cells.axes).double() * 2 - 1
-    layers = len(cells.counts)
-    whole = cells.weights(cells.factors(Choice(places, torch.ones(200, layers).double(), torch.zeros(200).double())))
-    of_layer = whole[:, :-layers].split(cells.counts, dim=1)
+    near = torch.ones(200, len(cells.counts)).double(), torch.zeros(200).double()  # all layers, and no global token
+    *of_layer, _ = cells.weights(cells.factors(Choice(places, *near))).split([*cells.counts, len(cells.counts)], dim=1)
     for size, numbers in cells.grids:
         if size:
             cell, share = cellwise.corners(places, size)
@@ -197,11 +196,14 @@ def test_linear_is_the_linear_of_torch(rows, threads):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 
-def test_channels_of_places_are_projected():
-    x, weight, bias = torch.randn(3, 5, 11), torch.randn(4, 5), torch.randn(4)
+@pytest.mark.parametrize("way", [layers.project, layers._product])
+@pytest.mark.parametrize("places", [0, 1, 11])
+def test_channels_of_places_are_projected(way, places):
+    """The product is what other devices make."""
+    x, weight, bias = torch.randn(3, 5, places), torch.randn(4, 5), torch.randn(4)
     expected = torch.einsum("dc,bcs->bds", weight, x)
-    torch.testing.assert_close(project(x, weight), expected)
-    torch.testing.assert_close(project(x, weight, bias), expected + bias[:, None])
+    torch.testing.assert_close(way(x, weight), expected)
+    torch.testing.assert_close(way(x, weight, bias), expected + bias[:, None])
 
 
 @pytest.mark.parametrize(("batch", "widest"), [(4, 3 * 65), (80, 80 * 6)])

@@ -30,8 +30,14 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     GFLOP/s by the one and 380 by the other.
     """
     if x.device.type != "cpu" or not x.numel():
-        return weight @ x if bias is None else weight @ x + bias[:, None]
+        return _product(x, weight, bias)
     return functional.conv2d(x[:, :, None], weight[:, :, None, None], bias).squeeze(2)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As `project`; x is copied with its channels first, in whole runs of places: it is the product that turns them."""
+    rows = functional.linear(x.transpose(0, 1).flatten(1).T, weight, bias)
+    return rows.view(len(x), x.shape[2], len(weight)).mT
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
